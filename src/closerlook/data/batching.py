@@ -1,0 +1,318 @@
+"""Batches: which texts go together, and how they become tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DistributedSampler
+
+from closerlook.data.alignment import AlignmentReport, EncodedText
+from closerlook.data.corpus import TARGET_WIDTH, Corpus, LabeledText, Level
+
+IGNORED_LABEL = -100
+"""Class index of labels that the training split does not have: PyTorch's losses leave them out."""
+
+CHUNK_BATCHES = 50
+"""Training batches are sorted by length within chunks of this many."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Texts and their targets as tensors. B texts of at most T subwords, N targets of W words of at most P pieces.
+
+    Attributes:
+        input_ids: (B, T) int64, padded at the end.
+        attention_mask: (B, T) int64, 1 on subwords and 0 on padding.
+        target_rows: (N,) int64, the text of each target: 0 to B - 1.
+        target_subwords: (N, W, P) int64, positions of the subwords of each word in 0 to T - 1; 0 where masked.
+            W is 1 for words, 2 for pairs and 0 for sentences (their vector is that of the row).
+        target_mask: (N, W, P) bool, True where ``target_subwords`` is a subword.
+        labels: (N,) int64, class index by ``corpus.label_names``; `IGNORED_LABEL` for labels not in training.
+        example_index: (N,) int64, position of the example in the split's fixed order.
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    target_rows: torch.Tensor
+    target_subwords: torch.Tensor
+    target_mask: torch.Tensor
+    labels: torch.Tensor
+    example_index: torch.Tensor
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The batch on another device."""
+        return Batch(**{f.name: getattr(self, f.name).to(device, non_blocking=non_blocking) for f in fields(self)})
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory; the data loader calls this."""
+        return Batch(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
+
+    def __len__(self) -> int:
+        """Number of examples (not of texts)."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class ExampleTable:
+    """The examples of a split in their fixed order: position ``i`` is ``example_index`` ``i``.
+
+    Attributes:
+        example_ids: Unique ids, stable over runs.
+        labels: Label names, those not in training included.
+        forms: The word, the two words, or the text.
+        text_ids: Id of the text each example is in.
+    """
+
+    example_ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    forms: tuple[str, ...]
+    text_ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class EncodedSplit:
+    """One split, tokenised: its texts, and its examples in their fixed order (that of the corpus).
+
+    Args:
+        level: What an example is.
+        texts: The encoded texts, in the order of the corpus.
+        sources: The labelled texts of the split, by id.
+        class_index: Class index of each label name of the training split.
+        pad_id: Token id of the padding.
+        report: What tokenising lost.
+
+    Attributes:
+        lengths: (n_texts,) int64, subwords of each text.
+        first_example: (n_texts + 1,) int64; text ``t`` holds the examples ``first_example[t]`` up to
+            ``first_example[t + 1] - 1``.
+        labels: (n_examples,) int64, class indices.
+        n_unseen_labels: Examples whose label is not in the training split.
+        examples: The table of the examples.
+        report: What tokenising lost.
+    """
+
+    def __init__(
+        self,
+        level: Level,
+        texts: Sequence[EncodedText],
+        sources: Sequence[LabeledText],
+        class_index: dict[str, int],
+        pad_id: int,
+        report: AlignmentReport,
+    ) -> None:
+        self.level, self.texts, self.pad_id, self.report = level, tuple(texts), pad_id, report
+        by_id = {source.text_id: source for source in sources}
+        pairs = [(by_id[text.text_id], index) for text in self.texts for index in text.target_indices]
+        self.examples = ExampleTable(
+            tuple(source.example_id(index) for source, index in pairs),
+            tuple(source.targets[index].label for source, index in pairs),
+            tuple(source.form(index) for source, index in pairs),
+            tuple(source.text_id for source, _ in pairs),
+        )
+        self.lengths = np.array([len(text.input_ids) for text in self.texts], dtype=np.int64)
+        counts = [len(text.target_indices) for text in self.texts]
+        self.first_example = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+        self.labels = np.array(
+            [class_index.get(label, IGNORED_LABEL) for label in self.examples.labels], dtype=np.int64
+        )
+        self.n_unseen_labels = int((self.labels == IGNORED_LABEL).sum())
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self.texts)
+
+    @property
+    def n_examples(self) -> int:
+        """Number of examples."""
+        return len(self.labels)
+
+    def text_of(self, example_index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The text that holds each example: positions in ``texts``."""
+        return np.searchsorted(self.first_example, example_index, side="right") - 1
+
+    def collate(self, text_indices: Sequence[int], keep: NDArray[np.bool_] | None = None) -> Batch:
+        """Pad texts into a batch with all their targets, or those of a subset.
+
+        Args:
+            text_indices: Positions in ``texts``.
+            keep: (n_examples,) which examples to take; None takes all.
+        """
+        texts = [self.texts[i] for i in text_indices]
+        shape = (len(texts), max(len(text.input_ids) for text in texts))
+        input_ids = np.full(shape, self.pad_id, dtype=np.int64)
+        attention_mask = np.zeros(shape, dtype=np.int64)
+        for row, text in enumerate(texts):
+            input_ids[row, : len(text.input_ids)] = text.input_ids
+            attention_mask[row, : len(text.input_ids)] = 1
+        chosen = [
+            (row, number, int(self.first_example[i]) + number)
+            for row, i in enumerate(text_indices)
+            for number in range(len(self.texts[i].target_indices))
+            if keep is None or keep[int(self.first_example[i]) + number]
+        ]
+        spans = [texts[row].target_spans[number] for row, number, _ in chosen]
+        subwords, mask = _pad_spans(spans, TARGET_WIDTH[self.level])
+        example_index = np.array([example for _, _, example in chosen], dtype=np.int64)
+        return Batch(
+            input_ids=torch.from_numpy(input_ids),
+            attention_mask=torch.from_numpy(attention_mask),
+            target_rows=torch.tensor([row for row, _, _ in chosen], dtype=torch.int64),
+            target_subwords=torch.from_numpy(subwords),
+            target_mask=torch.from_numpy(mask),
+            labels=torch.from_numpy(self.labels[example_index]),
+            example_index=torch.from_numpy(example_index),
+        )
+
+    def ordered_batches(
+        self,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        example_subset: NDArray[np.int64] | None = None,
+    ) -> Iterator[Batch]:
+        """Batches in a fixed order, longest texts first; no random number is drawn.
+
+        Args:
+            batch_size: Texts in a batch.
+            rank: This process takes the batches ``rank``, ``rank + world_size``, ...
+            world_size: Number of processes.
+            example_subset: Positions of the examples wanted; None takes all. Texts without one are not read.
+        """
+        keep = None
+        wanted = np.arange(len(self))
+        if example_subset is not None:
+            subset = np.asarray(example_subset, dtype=np.int64)
+            keep = np.zeros(self.n_examples, dtype=bool)
+            keep[subset] = True
+            wanted = np.unique(self.text_of(subset))
+        for batch in batches_by_length(self.lengths, batch_size, wanted)[rank::world_size]:
+            yield self.collate(batch, keep)
+
+
+def encode_split(
+    corpus: Corpus,
+    split: str,
+    tokenizer: Any,
+    *,
+    max_length: int | None = None,
+    allow_truncation: bool = False,
+    allow_dropped_words: bool = False,
+) -> EncodedSplit:
+    """Tokenise one split of a corpus; see `encode_texts` for the arguments.
+
+    Raises:
+        AlignmentError: Words would be lost and that is not allowed, or the tokenizer is not a fast one.
+    """
+    from closerlook.data.alignment import encode_texts
+
+    texts, report = encode_texts(
+        corpus.splits[split],
+        tokenizer,
+        max_length=max_length,
+        allow_truncation=allow_truncation,
+        allow_dropped_words=allow_dropped_words,
+    )
+    class_index = {name: index for index, name in enumerate(corpus.label_names)}
+    # padding is masked everywhere, so a tokenizer without a padding token may use any id
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    return EncodedSplit(corpus.level, texts, corpus.splits[split], class_index, pad_id, report)
+
+
+def batches_by_length(
+    lengths: NDArray[np.int64], batch_size: int, indices: NDArray[np.int64] | None = None
+) -> list[list[int]]:
+    """Batches of texts of like length, longest first (so that memory fails early); ties in their order."""
+    chosen = np.arange(len(lengths)) if indices is None else indices
+    order = chosen[np.argsort(-lengths[chosen], kind="stable")]
+    return [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
+
+
+class LengthBucketSampler(DistributedSampler):
+    """Shuffled training batches of texts of like length: the order depends on (seed, epoch) only.
+
+    The texts are shuffled, cut into chunks of 50 batches, sorted by length within each, and the batches
+    shuffled. Each rank gets the same number of batches: the list is filled up from its start.
+
+    It is a `DistributedSampler` so that Lightning calls ``set_epoch`` and does not put its own in its place.
+    Use it as ``DataLoader(..., sampler=this, batch_size=None)``: each item is a whole batch.
+
+    Args:
+        lengths: (n_texts,) length of each text.
+        batch_size: Texts in a batch.
+        seed: Seed of the order.
+        rank: This process.
+        world_size: Number of processes.
+    """
+
+    def __init__(
+        self, lengths: NDArray[np.int64], batch_size: int, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        super().__init__(range(len(lengths)), num_replicas=world_size, rank=rank, seed=seed)  # type: ignore[arg-type]
+        self.lengths, self.batch_size = lengths, batch_size
+        self.n_batches = ceil(ceil(len(lengths) / batch_size) / world_size)
+
+    def __len__(self) -> int:
+        """Number of batches of this rank."""
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.epoch_batches(self.epoch))
+
+    def epoch_batches(self, epoch: int) -> list[list[int]]:
+        """This rank's batches of an epoch, as text positions."""
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self.lengths))
+        chunk = CHUNK_BATCHES * self.batch_size
+        batches = [
+            batch
+            for start in range(0, len(order), chunk)
+            for batch in batches_by_length(self.lengths, self.batch_size, order[start : start + chunk])
+        ]
+        # neighbours in length stay side by side in groups of one batch a rank, so that no rank waits
+        size = self.num_replicas
+        batches += batches[: self.n_batches * size - len(batches)]
+        groups = [batches[i : i + size] for i in range(0, len(batches), size)]
+        return [groups[i][self.rank] for i in rng.permutation(len(groups))]
+
+
+class OrderedSampler(DistributedSampler):
+    """Evaluation batches, longest texts first, the same in every epoch; each text once over all ranks.
+
+    Ranks may differ by one batch; evaluation sums over examples, so no text is repeated to even that out.
+
+    Args:
+        lengths: (n_texts,) length of each text.
+        batch_size: Texts in a batch.
+        rank: This process.
+        world_size: Number of processes.
+    """
+
+    def __init__(self, lengths: NDArray[np.int64], batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(range(len(lengths)), num_replicas=world_size, rank=rank, shuffle=False)  # type: ignore[arg-type]
+        self.batches = batches_by_length(lengths, batch_size)[rank::world_size]
+
+    def __len__(self) -> int:
+        """Number of batches of this rank."""
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+
+def _pad_spans(spans: Sequence[tuple[tuple[int, int], ...]], width: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(N, W, P) subword positions and their mask from the spans of N targets."""
+    if width == 0 or not spans:
+        return np.zeros((len(spans), width, 0), dtype=np.int64), np.zeros((len(spans), width, 0), dtype=bool)
+    bounds = np.array(spans, dtype=np.int64)  # (N, W, 2)
+    start, stop = bounds[..., :1], bounds[..., 1:]
+    positions = start + np.arange(int((stop - start).max()))
+    mask = positions < stop
+    return np.where(mask, positions, 0), mask

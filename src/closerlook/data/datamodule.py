@@ -1,0 +1,229 @@
+"""The corpus as Lightning wants it, and as the snapshot callback wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from closerlook.data.batching import (
+    Batch,
+    EncodedSplit,
+    LengthBucketSampler,
+    OrderedSampler,
+    encode_split,
+)
+from closerlook.data.corpus import Corpus
+from closerlook.data.errors import DataError
+
+
+class CorpusDataModule(LightningDataModule):
+    """Data loaders over a tokenised corpus.
+
+    Tokenising happens in ``setup`` (or at the first use of ``encoded``), once for all stages.
+
+    Args:
+        corpus: The corpus.
+        tokenizer: A fast tokenizer.
+        batch_size: Training texts in a batch.
+        eval_batch_size: Texts in a batch of evaluation and of snapshots; None takes ``batch_size``.
+        seed: Seed of the order of training batches.
+        max_length: Longest input in subwords; None takes the tokenizer's limit.
+        allow_truncation: Whether longer inputs may be cut.
+        allow_dropped_words: Whether targets without a subword may be left out.
+        num_workers: Processes that make batches; 0 makes them in this one, which is fast enough.
+        pin_memory: Whether batches are put in page-locked memory, for a GPU.
+
+    Raises:
+        AlignmentError: On set-up: words would be lost and that is not allowed.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        tokenizer: Any,
+        *,
+        batch_size: int = 32,
+        eval_batch_size: int | None = None,
+        seed: int = 0,
+        max_length: int | None = None,
+        allow_truncation: bool = False,
+        allow_dropped_words: bool = False,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            if size is not None and size < 1:
+                raise DataError(f"{name} is {size}; expected at least 1")
+        self.corpus = corpus
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.seed = seed
+        self.max_length = max_length
+        self.allow_truncation = allow_truncation
+        self.allow_dropped_words = allow_dropped_words
+        self.num_workers = num_workers
+        self.pin_memory = pin_memory
+        self._encoded: dict[str, EncodedSplit] = {}
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their index."""
+        return self.corpus.label_names
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits: train, test, and validation where there is one."""
+        return tuple(self.corpus.splits)
+
+    def encoded(self, split: str) -> EncodedSplit:
+        """A split, tokenised.
+
+        Raises:
+            DataError: There is no such split.
+            AlignmentError: Words would be lost and that is not allowed.
+        """
+        if split not in self.corpus.splits:
+            raise DataError(f"no split {split!r}; this corpus has {', '.join(self.splits)}")
+        if split not in self._encoded:
+            self._encoded[split] = encode_split(
+                self.corpus,
+                split,
+                self.tokenizer,
+                max_length=self.max_length,
+                allow_truncation=self.allow_truncation,
+                allow_dropped_words=self.allow_dropped_words,
+            )
+        return self._encoded[split]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Tokenise every split, so that bad input is found before the first step."""
+        for split in self.splits:
+            self.encoded(split)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled, length-bucketed training batches; the order depends on (seed, epoch) only."""
+        encoded = self.encoded("train")
+        rank, world_size = self._rank_and_world_size()
+        sampler = LengthBucketSampler(encoded.lengths, self.batch_size, self.seed, rank, world_size)
+        return self._loader(encoded, sampler)
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        """Validation batches in a fixed order; no loader when the corpus has no validation split."""
+        return self._eval_loader("validation") if "validation" in self.corpus.splits else []
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Test batches in a fixed order."""
+        return self._eval_loader("test")
+
+    def ordered_batches(
+        self,
+        split: str,
+        rank: int = 0,
+        world_size: int = 1,
+        example_subset: NDArray[np.int64] | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[Batch]:
+        """The examples of a split in a fixed order of batches, longest texts first.
+
+        No random state is read or moved, so that a snapshot leaves the training as it was. Put a result back
+        in the order of the corpus with ``example_index``.
+
+        Args:
+            split: The split.
+            rank: This process takes every ``world_size``-th batch, from ``rank`` on.
+            world_size: Number of processes.
+            example_subset: Positions of the examples wanted (`stratified_subset`); None takes all.
+            batch_size: Texts in a batch; None takes ``eval_batch_size``.
+        """
+        size = batch_size or self.eval_batch_size
+        return self.encoded(split).ordered_batches(size, rank, world_size, example_subset)
+
+    def stratified_subset(self, split: str, max_examples: int | None, seed: int = 0) -> NDArray[np.int64]:
+        """Sorted positions of at most ``max_examples`` examples, in proportion to their labels.
+
+        Every label keeps at least one example as long as there is room; None takes all examples.
+
+        Raises:
+            DataError: ``max_examples`` is not positive.
+        """
+        return stratified_subset(self.encoded(split).examples.labels, max_examples, seed)
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        trainer = self.trainer
+        return (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
+
+    def _eval_loader(self, split: str) -> DataLoader[Batch]:
+        encoded = self.encoded(split)
+        sampler = OrderedSampler(encoded.lengths, self.eval_batch_size, *self._rank_and_world_size())
+        return self._loader(encoded, sampler)
+
+    def _loader(self, encoded: EncodedSplit, sampler: Any) -> DataLoader[Batch]:
+        # a generator of its own: without one, every new iterator draws from torch's global state
+        generator = torch.Generator()
+        generator.manual_seed(self.seed)
+        return DataLoader(
+            _Texts(len(encoded)),
+            sampler=sampler,
+            batch_size=None,
+            collate_fn=_Collate(encoded),
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+            generator=generator,
+            persistent_workers=self.num_workers > 0,
+        )
+
+
+def stratified_subset(labels: Sequence[str], max_examples: int | None, seed: int = 0) -> NDArray[np.int64]:
+    """Sorted positions of at most ``max_examples`` of the labels, in proportion, rare labels first.
+
+    Raises:
+        DataError: ``max_examples`` is not positive.
+    """
+    n = len(labels)
+    if max_examples is not None and max_examples < 1:
+        raise DataError(f"max_examples is {max_examples}; expected at least 1 (or null for all)")
+    if max_examples is None or max_examples >= n:
+        return np.arange(n)
+    order = np.random.default_rng(seed).permutation(n)
+    seen: dict[str, int] = {}
+    totals: dict[str, int] = {}
+    for label in labels:
+        totals[label] = totals.get(label, 0) + 1
+    # an example's rank within its label, as a share of the label: taking the smallest keeps proportions,
+    # and the first example of each label comes before all others
+    keys = []
+    for position in order.tolist():
+        label = labels[position]
+        keys.append((seen.get(label, 0) / totals[label], position))
+        seen[label] = seen.get(label, 0) + 1
+    ranked = sorted(range(n), key=lambda i: keys[i][0])  # stable: ties in the shuffled order
+    return np.sort(np.array([keys[i][1] for i in ranked[:max_examples]], dtype=np.int64))
+
+
+class _Texts(Dataset):
+    """Passes positions through: the sampler gives whole batches, the collator makes them."""
+
+    def __init__(self, n_texts: int) -> None:
+        self.n_texts = n_texts
+
+    def __len__(self) -> int:
+        return self.n_texts
+
+    def __getitem__(self, indices: list[int] | int) -> list[int]:
+        return [indices] if isinstance(indices, int) else indices
+
+
+class _Collate:
+    def __init__(self, encoded: EncodedSplit) -> None:
+        self.encoded = encoded
+
+    def __call__(self, indices: list[int]) -> Batch:
+        return self.encoded.collate(indices)
