@@ -1,1 +1,1 @@
-"""closerlook."""
+"""Encoders: loading them, pooling their hidden states, tuning them."""

@@ -49,9 +49,7 @@ MACRO_F1 = "macro_f1"
 MAJORITY_ACCURACY = "majority_accuracy"
 
 _ALL = (
-    Measure(
-        N_CLUSTERS, "clusters", "space", "DirectProbe clusters; equal to the labels when the task is linear"
-    ),
+    Measure(N_CLUSTERS, "clusters", "space", "DirectProbe clusters; as many as labels when linear"),
     Measure(N_LABELS, "labels", "space", "labels present in the split"),
     Measure(N_EXAMPLES, "examples", "space", "examples present in the split"),
     Measure(IS_LINEAR, "0 or 1", "space", "1 when one cluster per label: a linear classifier can be perfect"),
@@ -67,9 +65,7 @@ _ALL = (
     Measure(CENTROID_DISPLACEMENT, "distance", "label", "how far a label's centroid is from its first place"),
     Measure(CENTROID_PATH_LENGTH, "distance", "label", "length of the way a label's centroid has gone"),
     Measure(MEAN_DISPLACEMENT, "distance", "space", "mean over labels of the centroid displacement"),
-    Measure(
-        RELATIVE_DISPLACEMENT, "ratio", "space", "mean displacement over the mean norm of the first vectors"
-    ),
+    Measure(RELATIVE_DISPLACEMENT, "ratio", "space", "mean displacement over the first vectors' mean norm"),
     Measure(CENTROID_X, "distance", "label", "centroid in the joint 2-D PCA of all snapshots, first axis"),
     Measure(CENTROID_Y, "distance", "label", "centroid in the joint 2-D PCA of all snapshots, second axis"),
     Measure(DISPLACEMENT_X, "distance", "label", "centroid change in the 2-D PCA of changes, first axis"),

@@ -51,9 +51,7 @@ COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(ResultRow))
 _TEXT = ("probe", "measure", "split", "label", "other", "note")
 _FLOAT = ("epoch", "value", "low", "high", "control")
 _DTYPES = (
-    dict.fromkeys(_TEXT, "str")
-    | dict.fromkeys(_FLOAT, "float64")
-    | {"step": "int64", "layer": "int64", "n": "Int64"}
+    dict.fromkeys(_TEXT, "str") | dict.fromkeys(_FLOAT, "float64") | {"step": "int64", "layer": "int64", "n": "Int64"}
 )
 
 

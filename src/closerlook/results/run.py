@@ -97,11 +97,10 @@ class RunInfo:
             )
         content = json.loads(path.read_text(encoding="utf-8"))
         try:
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+            return cls(**values)
         except TypeError as error:
-            raise RunError(
-                f"{path} was written by another version of closerlook ({error}). Train again."
-            ) from error
+            raise RunError(f"{path} was written by another version of closerlook ({error}). Train again.") from error
 
 
 @dataclass(frozen=True)

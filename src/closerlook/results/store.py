@@ -1,4 +1,4 @@
-"""Finished cells of a probe: an append-only file that survives being killed, and the tidy table made of it."""
+"""Finished cells of a probe: an append-only file that survives being killed, and the tidy table of it."""
 
 from __future__ import annotations
 
@@ -143,7 +143,6 @@ def _decode(line: bytes) -> Cell | None:
     content = json.loads(data)
     columns = content["rows"]
     rows = tuple(
-        ResultRow(**dict(zip(COLUMNS, row, strict=True)))
-        for row in zip(*(columns[c] for c in COLUMNS), strict=True)
+        ResultRow(**dict(zip(COLUMNS, row, strict=True))) for row in zip(*(columns[c] for c in COLUMNS), strict=True)
     )
     return Cell(CellKey(**content["key"]), content["seconds"], rows)

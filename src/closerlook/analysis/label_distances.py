@@ -1,0 +1,145 @@
+"""DirectProbe on every snapshot, layer and split: clusters, label distances, contradictions."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from closerlook.analysis.space_probe import Scope, per_space_cells
+from closerlook.representations.reader import SnapshotReader
+from closerlook.results import measures as m
+from closerlook.results.rows import ResultRow
+from closerlook.results.store import CellKey
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class LabelDistances:
+    """What DirectProbe found in one labelled space.
+
+    Attributes:
+        classes: Labels present, sorted.
+        n_examples: Number of examples.
+        n_clusters: Number of clusters.
+        n_contradictions: Groups of identical vectors that carry different labels.
+        distances: (n_classes, n_classes) distances between labels, NaN where undefined.
+        min_distances: (n_classes,) distance to the nearest other label, NaN where undefined.
+        warnings: What the solver reported.
+    """
+
+    classes: tuple[str, ...]
+    n_examples: int
+    n_clusters: int
+    n_contradictions: int
+    distances: np.ndarray
+    min_distances: np.ndarray
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether every label is one cluster."""
+        return self.n_clusters == len(self.classes)
+
+
+def label_distances(X: np.ndarray, y: np.ndarray, *, min_cluster_size: int = 1) -> LabelDistances:
+    """Run DirectProbe on one labelled space.
+
+    Args:
+        X: (n_examples, n_features) vectors.
+        y: (n_examples,) labels.
+        min_cluster_size: Clusters with fewer points are left out of the distances.
+    """
+    from closerlook.probing import DirectProbe
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        probe = DirectProbe(min_cluster_size=min_cluster_size, n_jobs=1).fit(X, y)
+    return LabelDistances(
+        classes=tuple(str(c) for c in probe.classes_),
+        n_examples=len(y),
+        n_clusters=int(probe.n_clusters_),
+        n_contradictions=len(probe.contradictions_),
+        distances=probe.label_distances_,
+        min_distances=probe.min_distances_,
+        warnings=tuple(dict.fromkeys(str(w.message) for w in caught)),
+    )
+
+
+@dataclass(frozen=True)
+class DirectProbeAnalysis:
+    """DirectProbe as a probe of snapshots; one cell per snapshot, layer and split.
+
+    Attributes:
+        min_cluster_size: Clusters with fewer points are left out of the distances; 1 keeps all.
+    """
+
+    min_cluster_size: int = 1
+    name: str = "direct"
+
+    def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
+        """One cell per snapshot, layer and split."""
+        return per_space_cells(self, _VERSION, reader, scope)
+
+    def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
+        """Label distances of one space."""
+        step = _step(cell)
+        X, y = reader.vectors(step, cell.split, cell.layer), reader.labels(cell.split)
+        found = label_distances(X, y, min_cluster_size=self.min_cluster_size)
+        return distance_rows(found, cell.probe, step, reader.epoch(step), cell.layer, cell.split)
+
+
+def distance_rows(
+    found: LabelDistances, probe: str, step: int, epoch: float, layer: int, split: str
+) -> list[ResultRow]:
+    """The tidy rows of one space's label distances."""
+
+    def row(measure: str, value: float | None, label: str = "", other: str = "", **more: object) -> ResultRow:
+        return ResultRow(probe, measure, step, epoch, layer, split, label, other, value, **more)  # type: ignore[arg-type]
+
+    note = "; ".join(found.warnings)
+    minimum, every = found.min_distances, found.distances[np.triu_indices(len(found.classes), 1)]
+    rows = [
+        row(m.N_EXAMPLES, found.n_examples),
+        row(m.N_LABELS, len(found.classes)),
+        row(m.N_CLUSTERS, found.n_clusters, note=note),
+        row(m.IS_LINEAR, float(found.is_linear)),
+        row(m.N_CONTRADICTIONS, found.n_contradictions),
+        _mean_row(row, m.MEAN_MIN_DISTANCE, minimum),
+        _mean_row(row, m.MEAN_DISTANCE, every),
+    ]
+    for label, value in zip(found.classes, minimum, strict=True):
+        rows.append(row(m.MIN_DISTANCE, _number(value), label, note=_reason(value)))
+    for (i, a), (j, b) in combinations(enumerate(found.classes), 2):
+        value = found.distances[i, j]
+        rows.append(row(m.LABEL_DISTANCE, _number(value), a, b, note=_reason(value)))
+    return rows
+
+
+def _mean_row(row: object, measure: str, values: np.ndarray) -> ResultRow:
+    defined = values[np.isfinite(values)]
+    value = float(defined.mean()) if len(defined) else None
+    note = (
+        ""
+        if len(defined) == len(values) and len(values)
+        else f"{len(values) - len(defined)} of {len(values)} undefined"
+    )
+    return row(measure, value, n=len(defined), note=note)  # type: ignore[operator,no-any-return]
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _reason(value: float) -> str:
+    return "no clusters left to measure, or only one label" if math.isnan(value) else ""
+
+
+def _step(cell: CellKey) -> int:
+    if cell.step is None:
+        raise ValueError(f"cell {cell} needs a step")
+    return cell.step

@@ -1,0 +1,143 @@
+"""Fine-tuning: the whole encoder and one linear layer, as a LightningModule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torchmetrics.classification import BinaryAccuracy, MulticlassF1Score
+
+from closerlook.models.encoder import PooledEncoder, freeze
+
+if TYPE_CHECKING:
+    from closerlook.data.batching import Batch
+
+OptimizerFactory = Callable[[Iterable[dict[str, Any]]], torch.optim.Optimizer]
+"""Makes an optimizer from parameter groups, e.g. ``functools.partial(torch.optim.AdamW, lr=5e-5)``."""
+
+IGNORED_LABEL = -100
+"""Class index of examples whose label never occurs in training: no loss, and always an error in accuracy."""
+
+
+class FineTuningModule(pl.LightningModule):
+    """Tunes an encoder and a linear head on labelled examples with cross-entropy.
+
+    Logs ``train/loss`` per update; ``val/loss``, ``val/accuracy``, ``val/macro_f1`` per epoch, and the
+    same under ``test/``. Accuracies are micro-averaged over examples. An example whose label training
+    never showed counts as an error; macro-F1 is over the training labels.
+
+    Args:
+        encoder: The encoder to tune.
+        n_classes: Number of training labels.
+        optimizer: Makes the optimizer from parameter groups.
+        warmup_fraction: Share of the updates with rising learning rate, in [0, 1].
+        head_dropout: Dropout before the linear layer, in [0, 1).
+        weight_decay: Weight decay of matrices; biases and layer norms have none.
+        freeze_encoder: Train only the head.
+        compile_encoder: Run the encoder through ``torch.compile``.
+    """
+
+    def __init__(
+        self,
+        encoder: PooledEncoder,
+        n_classes: int,
+        *,
+        optimizer: OptimizerFactory,
+        warmup_fraction: float = 0.1,
+        head_dropout: float = 0.1,
+        weight_decay: float = 0.01,
+        freeze_encoder: bool = False,
+        compile_encoder: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 0.0 <= warmup_fraction <= 1.0:
+            raise ValueError(f"warmup_fraction must be in [0, 1], got {warmup_fraction}")
+        self.encoder = encoder
+        self.dropout = nn.Dropout(head_dropout)
+        self.head = nn.Linear(encoder.n_features, n_classes)
+        self._optimizer_factory = optimizer
+        self.warmup_fraction = warmup_fraction
+        self.weight_decay = weight_decay
+        if freeze_encoder:
+            freeze(encoder)
+        self._forward = torch.compile(encoder) if compile_encoder else encoder
+        self.metrics = nn.ModuleDict({stage: _metrics(n_classes) for stage in ("val", "test")})
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(n_examples, n_classes) logits."""
+        logits: Tensor = self.head(self.dropout(self._forward(batch)))
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean cross-entropy over the examples of a batch."""
+        loss = nn.functional.cross_entropy(self(batch), batch["labels"], ignore_index=IGNORED_LABEL)
+        self.log("train/loss", loss, batch_size=len(batch["labels"]), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update validation loss and metrics."""
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update test loss and metrics."""
+        self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: Batch, stage: str) -> None:
+        labels = batch["labels"]
+        if len(labels) == 0:
+            return
+        logits = self(batch)
+        known = labels != IGNORED_LABEL
+        predicted = logits.argmax(dim=-1)
+        metrics = self.metrics[stage]
+        metrics["accuracy"].update((predicted == labels).int(), torch.ones_like(predicted, dtype=torch.int))
+        if known.any():
+            loss = nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED_LABEL)
+            self.log(f"{stage}/loss", loss, batch_size=int(known.sum()), on_epoch=True, sync_dist=True)
+            metrics["macro_f1"].update(predicted[known], labels[known])
+        for name, metric in metrics.items():
+            self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=stage == "val")
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Optimizer with linear warm-up and linear decay to zero, stepped every update."""
+        optimizer = self._optimizer_factory(self._parameter_groups())
+        total = int(self.trainer.estimated_stepping_batches)
+        warmup = max(1, round(self.warmup_fraction * total)) if self.warmup_fraction > 0 else 0
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: linear_schedule(step, warmup, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        trained = [p for p in self.parameters() if p.requires_grad]
+        return [
+            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self.weight_decay},
+            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        ]
+
+
+def _metrics(n_classes: int) -> nn.ModuleDict:
+    """Accuracy over all examples (a label unseen in training is always an error) and macro-F1 over known labels."""
+    return nn.ModuleDict(
+        {
+            "accuracy": BinaryAccuracy(validate_args=False),  # fed with "was it right?"
+            "macro_f1": MulticlassF1Score(n_classes, average="macro", validate_args=False),
+        }
+    )
+
+
+def linear_schedule(step: int, warmup: int, total: int) -> float:
+    """Factor of the learning rate at an update: up to 1 over ``warmup`` updates, then down to 0 at ``total``.
+
+    Args:
+        step: Number of updates so far.
+        warmup: Number of updates with rising rate; the first has factor ``1 / (warmup + 1)``, not 0.
+        total: Number of updates planned.
+
+    Returns:
+        A factor in [0, 1].
+    """
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return max(0.0, (total - step) / max(1, total - warmup))

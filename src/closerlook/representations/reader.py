@@ -1,0 +1,137 @@
+"""Read snapshots back: one layer at a time, memory-mapped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from closerlook.representations.format import (
+    EXAMPLES_FOLDER,
+    STEP_PREFIX,
+    Manifest,
+    SnapshotError,
+    part_key,
+    sha256_of,
+    step_folder,
+)
+
+
+class SnapshotReader:
+    """The complete snapshots of a run, in the order of their steps.
+
+    Unfinished folders are invisible. The list is read when the object is made.
+
+    Args:
+        root: The run's snapshots folder.
+
+    Raises:
+        SnapshotError: The folder is missing or holds no complete snapshot.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        folders = sorted(self.root.glob(f"{STEP_PREFIX}*")) if self.root.is_dir() else []
+        self.manifests: dict[int, Manifest] = {}
+        for folder in folders:
+            manifest = Manifest.read(folder)
+            self.manifests[manifest.step] = manifest
+        if not self.manifests:
+            raise SnapshotError(
+                f"no complete snapshot in {self.root}: expected folders {STEP_PREFIX}00000000 and so on. "
+                "train.py writes them; check that snapshot.enabled was not false."
+            )
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps of the complete snapshots, ascending."""
+        return tuple(sorted(self.manifests))
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Layers that every snapshot holds, ascending."""
+        common = set.intersection(*(set(m.layers) for m in self.manifests.values()))
+        return tuple(sorted(common))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Splits that every snapshot holds, in the order in which they were written."""
+        manifests = list(self.manifests.values())
+        return tuple(s for s in manifests[0].n_examples if all(s in m.n_examples for m in manifests))
+
+    def epoch(self, step: int) -> float:
+        """The moment of a snapshot in epochs."""
+        return self._manifest(step).epoch
+
+    def examples(self, split: str) -> pd.DataFrame:
+        """The examples of a split: columns ``example_id, text_id, label, form``, a row a vector.
+
+        Raises:
+            SnapshotError: There is no such split.
+        """
+        path = self.root / EXAMPLES_FOLDER / f"{split}.parquet"
+        if not path.exists():
+            raise SnapshotError(f"no split {split!r} in {self.root}: got splits {', '.join(self.splits)}")
+        return pd.read_parquet(path)
+
+    def labels(self, split: str) -> np.ndarray:
+        """(n_examples,) label names of a split."""
+        return self.examples(split)["label"].to_numpy(dtype=object).astype(str)
+
+    def vectors(self, step: int, split: str, layer: int) -> np.ndarray:
+        """(n_examples, n_features) vectors of one layer, read-only; a memory map when one process wrote it.
+
+        Raises:
+            SnapshotError: No such snapshot, split or layer, or a file is missing or cut short.
+        """
+        manifest = self._manifest(step)
+        parts = manifest.parts.get(part_key(split, layer))
+        if parts is None:
+            raise SnapshotError(
+                f"snapshot at step {step} has no layer {layer} of split {split!r}: "
+                f"got layers {list(manifest.layers)} and splits {list(manifest.n_examples)}"
+            )
+        arrays = [self._load(step, part.file, part.n_rows) for part in parts]
+        array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+        array.flags.writeable = False
+        return array
+
+    def checksum(self, step: int, split: str, layer: int) -> str:
+        """Digest of the stored vectors, as recorded when they were written."""
+        return "-".join(part.sha256[:16] for part in self._manifest(step).parts[part_key(split, layer)])
+
+    def verify(self, step: int, split: str | None = None, layer: int | None = None) -> None:
+        """Compare files with their checksums.
+
+        Raises:
+            SnapshotError: A file is missing or its bytes have changed; the message names it.
+        """
+        manifest = self._manifest(step)
+        for key, parts in manifest.parts.items():
+            if split is not None and layer is not None and key != part_key(split, layer):
+                continue
+            for part in parts:
+                path = self.root / step_folder(step) / part.file
+                if not path.exists() or sha256_of(path) != part.sha256:
+                    raise SnapshotError(
+                        f"{path} is damaged: its bytes differ from the checksum written with it. "
+                        f"Delete the folder {path.parent.parent} and run the same train.py command again."
+                    )
+
+    def _manifest(self, step: int) -> Manifest:
+        if step not in self.manifests:
+            raise SnapshotError(f"no snapshot at step {step} in {self.root}: got steps {list(self.steps)}")
+        return self.manifests[step]
+
+    def _load(self, step: int, file: str, n_rows: int) -> np.ndarray:
+        path = self.root / step_folder(step) / file
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise SnapshotError(
+                f"{path} cannot be read ({error}). Delete {path.parent.parent} and run train.py again."
+            ) from error
+        if len(array) != n_rows:
+            raise SnapshotError(f"{path} is damaged: got {len(array)} rows, its manifest says {n_rows}")
+        return array
