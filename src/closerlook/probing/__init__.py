@@ -1,1 +1,31 @@
-"""closerlook."""
+"""Probes of labelled vectors: DirectProbe (convex hulls, no training) and the classifier probes.
+
+Arrays in, arrays out: numpy, scipy and scikit-learn only. Names are loaded on first use.
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "DirectProbe": "direct_probe",
+    "HullDistance": "hulls",
+    "hull_distance": "hulls",
+    "LabelDistances": "label_distances",
+    "label_distances": "label_distances",
+    "inside_distances": "inside",
+    "read_released": "released_format",
+    "write_released": "released_format",
+    "read_vectors": "vectors",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load the public names on first use, so that importing the package stays light."""
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    """List the lazily loaded names too."""
+    return sorted([*globals(), *_HOMES])

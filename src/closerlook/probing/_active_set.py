@@ -1,0 +1,414 @@
+"""Compiled active-set solver for the nearest points of two convex hulls.
+
+The hulls of A and B are as far apart as the minimum-norm point of their Minkowski difference is from the
+origin. With the rows of P being ``a - c`` and ``-(b - c)``, that is
+
+    minimise |x P|^2   subject to   sum(x[A]) = sum(x[B]) = 1,  x >= 0,
+
+which is Wolfe's problem (Math. Programming 11, 1976) with two simplices instead of one. The solver keeps a
+support S with positive weights that is optimal on the affine hulls of its points, adds the point that violates
+optimality most, and drops points whose weight would turn negative. Each weight vector gives an upper bound
+|z| of the distance (z = x P) and, by one matrix-vector product, a lower bound: it is never a guess.
+
+Everything is float64, single-threaded and free of BLAS, so that answers do not depend on the number of threads.
+One module holds all that is compiled around the solver: numba's cache of a caller does not notice changes in
+another module.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+_EPS = 2.220446049250313e-16
+_FLAGS = {"reassoc", "contract", "nsz"}  # lets dot products be vectorised; NaN and infinity keep their meaning
+
+UNDECIDED, DISJOINT, MEET = 0, 1, 2
+
+#: A common point to within this share of the extent settles that hulls meet.
+MEET_TOLERANCE = 1e-13
+#: The same, once rounding keeps the solver from getting nearer and no hyperplane separates the hulls. (Points
+#: computed in float32 often fill some direction only by their rounding errors, 1e-10 of the extent.)
+STALLED_MEET_TOLERANCE = 1e-10
+#: A separation counts from this share of the extent on: below it rounding of the products could fake it.
+ROUNDING = 64 * _EPS
+
+_DENSE_ROWS = 192  # pairs with fewer points are priced in full at each step
+_BATCH = 40  # points that enter the working set at a full pricing, per side
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _dot(a, b, n):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(n):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _axpy(scale, a, out, start, stop):  # type: ignore[no-untyped-def]
+    for i in range(start, stop):
+        out[i] += scale * a[i]
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _lower_solve(R, v, k):  # type: ignore[no-untyped-def]
+    """Solve R' w = v in place (R upper triangular)."""
+    for c in range(k):
+        v[c] /= R[c, c]
+        f = v[c]
+        row = R[c]
+        for i in range(c + 1, k):
+            v[i] -= row[i] * f
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _upper_solve(R, v, k):  # type: ignore[no-untyped-def]
+    """Solve R w = v in place (R upper triangular)."""
+    for i in range(k - 1, -1, -1):
+        row = R[i]
+        total = v[i]
+        for j in range(i + 1, k):
+            total -= row[j] * v[j]
+        v[i] = total / row[i]
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _remove_column(R, YA, YB, at, k):  # type: ignore[no-untyped-def]
+    """Drop column ``at`` of the k x k factor and make it triangular again; the two right-hand sides follow."""
+    for r in range(k):
+        row = R[r]
+        for c in range(max(at, r - 1), k - 1):
+            row[c] = row[c + 1]
+    for c in range(at, k - 1):
+        a, b = R[c, c], R[c + 1, c]
+        h = math.sqrt(a * a + b * b)
+        cs, sn = a / h, b / h
+        top, low = R[c], R[c + 1]
+        for j in range(c, k - 1):
+            t = top[j]
+            top[j] = cs * t + sn * low[j]
+            low[j] = cs * low[j] - sn * t
+        t = YA[c]
+        YA[c] = cs * t + sn * YA[c + 1]
+        YA[c + 1] = cs * YA[c + 1] - sn * t
+        t = YB[c]
+        YB[c] = cs * t + sn * YB[c + 1]
+        YB[c + 1] = cs * YB[c + 1] - sn * t
+
+
+@njit(cache=True, nogil=True)
+def _grown(R, capacity):  # type: ignore[no-untyped-def]
+    bigger = np.zeros((capacity, capacity))
+    k = R.shape[0]
+    bigger[:k, :k] = R
+    return bigger
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _combine(P, S, x, k, z):  # type: ignore[no-untyped-def]
+    """Write z = sum x_i P[S_i] and return |z|^2."""
+    d = z.shape[0]
+    for j in range(d):
+        z[j] = 0.0
+    for i in range(k):
+        _axpy(x[i], P[S[i]], z, 0, d)
+    return _dot(z, z, d)
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _price(P, z, rows, n_rows, g):  # type: ignore[no-untyped-def]
+    d = z.shape[0]
+    for i in range(n_rows):
+        r = rows[i]
+        g[r] = _dot(P[r], z, d)
+
+
+@njit(cache=True, nogil=True)
+def _admit(g, bound, lo, hi, inside, rows, n_rows, batch):  # type: ignore[no-untyped-def]
+    """Add to the working set the up to ``batch`` rows of lo..hi with the lowest score below ``bound``."""
+    best = np.empty(batch, dtype=np.int64)
+    n = 0
+    for i in range(lo, hi):
+        if inside[i] or g[i] >= bound or (n == batch and g[i] >= g[best[n - 1]]):
+            continue
+        at = n if n < batch else batch - 1
+        while at > 0 and g[best[at - 1]] > g[i]:
+            if at < batch:
+                best[at] = best[at - 1]
+            at -= 1
+        best[at] = i
+        n = min(n + 1, batch)
+    for t in range(n):
+        inside[best[t]] = True
+        rows[n_rows] = best[t]
+        n_rows += 1
+    return n_rows
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _gram_column(P, S, k, p, nA, tau, v):  # type: ignore[no-untyped-def]
+    """Inner products of row p with the support, plus tau where both are on one side; returns its own square."""
+    d = P.shape[1]
+    for i in range(k):
+        v[i] = _dot(P[S[i]], P[p], d)
+        if (S[i] < nA) == (p < nA):
+            v[i] += tau
+    return _dot(P[p], P[p], d) + tau
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _pivot(P, S, k, p, nA, tau, R, v, square):  # type: ignore[no-untyped-def]
+    """Squared distance of the (augmented) row p to the span of the support; ``v`` holds R^-T of its products."""
+    pivot = square - _dot(v, v, k)
+    if pivot > 1e-6 * square:
+        return pivot
+    # The difference has lost its digits: form the residual itself (corrected semi-normal equations).
+    d = P.shape[1]
+    coef = v[:k].copy()
+    _upper_solve(R, coef, k)
+    rest = P[p].copy()
+    for i in range(k):
+        _axpy(-coef[i], P[S[i]], rest, 0, d)
+    onA, onB = (1.0, 0.0) if p < nA else (0.0, 1.0)
+    for i in range(k):
+        if S[i] < nA:
+            onA -= coef[i]
+        else:
+            onB -= coef[i]
+    return _dot(rest, rest, d) + tau * (onA * onA + onB * onB)
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _append(P, S, k, p, nA, tau, R, YA, YB, v):  # type: ignore[no-untyped-def]
+    """Extend the factor by row p; False if p adds no direction to the support."""
+    square = _gram_column(P, S, k, p, nA, tau, v)
+    _lower_solve(R, v, k)
+    pivot = _pivot(P, S, k, p, nA, tau, R, v, square)
+    if pivot <= 1e-30 * square:
+        return False
+    root = math.sqrt(pivot)
+    for i in range(k):
+        R[i, k] = v[i]
+    R[k, k] = root
+    YA[k] = ((1.0 if p < nA else 0.0) - _dot(v, YA, k)) / root
+    YB[k] = ((0.0 if p < nA else 1.0) - _dot(v, YB, k)) / root
+    S[k] = p
+    return True
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _direction(S, x, k, g, nA, R, YA, YB, move):  # type: ignore[no-untyped-def]
+    """Write the change of weights that leads to the optimum on the affine hulls of the support.
+
+    It is computed from the products g with the present z, so that each step also repairs the rounding errors
+    of the ones before (iterative refinement).
+    """
+    missA, missB = 1.0, 1.0
+    for i in range(k):
+        if S[i] < nA:
+            missA -= x[i]
+        else:
+            missB -= x[i]
+        move[i] = -g[S[i]]
+    _lower_solve(R, move, k)
+    aa, ab, bb = _dot(YA, YA, k), _dot(YA, YB, k), _dot(YB, YB, k)
+    rA, rB = missA - _dot(YA, move, k), missB - _dot(YB, move, k)
+    det = aa * bb - ab * ab
+    _axpy((rA * bb - rB * ab) / det, YA, move, 0, k)
+    _axpy((rB * aa - rA * ab) / det, YB, move, 0, k)
+    _upper_solve(R, move, k)
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _descend(P, S, x, k, g, nA, R, YA, YB, z, move):  # type: ignore[no-untyped-def]
+    """Go to the optimum on the support; at each wall drop the points whose weight is 0 and aim again.
+
+    z is changed by increments and never summed anew: nearly touching hulls have a tiny z, and the rounding of
+    a fresh sum of large terms would turn its direction.
+    """
+    d = z.shape[0]
+    while True:
+        _direction(S, x, k, g, nA, R, YA, YB, move)
+        t, at = 1.0, -1
+        for i in range(k):
+            if x[i] + move[i] <= 0.0 and move[i] < 0.0:
+                ratio = -x[i] / move[i]
+                if ratio < t:
+                    t, at = ratio, i
+        for i in range(k):
+            step = t * move[i]
+            x[i] += step
+            _axpy(step, P[S[i]], z, 0, d)
+        if at < 0:
+            return k
+        x[at] = 0.0
+        for i in range(k - 1, -1, -1):
+            if x[i] <= 0.0:
+                _remove_column(R, YA, YB, i, k)
+                for j in range(i, k - 1):
+                    S[j], x[j] = S[j + 1], x[j + 1]
+                k -= 1
+        for i in range(k):
+            g[S[i]] = _dot(P[S[i]], z, d)
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def nearest_points(P, nA, z, scale, tol, verdict_only, max_iter, S, x):  # type: ignore[no-untyped-def]
+    """Nearest points of two hulls.
+
+    Args:
+        P: (m, d) rows of A, then negated rows of B, both relative to one centre.
+        nA: number of rows of A.
+        z: (d,) direction from B to A that picks the first two points; receives the shortest vector from the
+            hull of B to that of A.
+        scale: largest norm of a row of P.
+        tol: relative duality gap at which to stop.
+        verdict_only: stop as soon as the hulls are known to be disjoint.
+        max_iter: number of steps allowed.
+        S: (>= d + 4,) receives the support (row numbers).
+        x: (>= d + 4,) receives its weights.
+
+    Returns:
+        verdict, upper bound, lower bound, support size, number of steps.
+    """
+    m, d = P.shape
+    g = np.empty(m)
+    inside = np.zeros(m, dtype=np.bool_)
+    rows = np.arange(m)
+    n_rows = m
+    dense = m <= _DENSE_ROWS
+    _price(P, z, rows, m, g)
+    iA = np.argmin(g[:nA])
+    iB = nA + np.argmin(g[nA:])
+    if not dense:
+        n_rows = _admit(g, np.inf, 0, nA, inside, rows, 0, _BATCH)
+        n_rows = _admit(g, np.inf, nA, m, inside, rows, n_rows, _BATCH)
+    tau = scale * scale
+    capacity = min(64, d + 4)
+    R = np.zeros((capacity, capacity))
+    YA, YB = np.zeros(d + 4), np.zeros(d + 4)
+    v, fresh = np.empty(d + 4), np.empty(d)
+    _append(P, S, 0, iA, nA, tau, R, YA, YB, v)
+    x[0], x[1] = 1.0, 1.0
+    if not _append(P, S, 1, iB, nA, tau, R, YA, YB, v):
+        S[1] = iB  # the first two points coincide: z is 0 and the loop ends at once
+    k = 2
+    zz = _combine(P, S, x, k, z)
+    lower, full_violation = -np.inf, np.inf
+    since_progress, best = 0, np.inf
+    meet_at, loose_at, clear_at = MEET_TOLERANCE * scale, STALLED_MEET_TOLERANCE * scale, ROUNDING * scale
+
+    step = 0
+    while step < max_iter:
+        step += 1
+        upper = math.sqrt(zz)
+        full = dense
+        _price(P, z, rows, n_rows, g)
+        while True:
+            lamA, lamB = 0.0, 0.0
+            lowA, lowB = np.inf, np.inf
+            for i in range(k):
+                if S[i] < nA:
+                    lamA += x[i] * g[S[i]]
+                else:
+                    lamB += x[i] * g[S[i]]
+            for i in range(n_rows):
+                r = rows[i]
+                if r < nA:
+                    if g[r] < lowA:
+                        lowA, iA = g[r], r
+                elif g[r] < lowB:
+                    lowB, iB = g[r], r
+            violation = zz - (lowA + lowB)
+            if full:
+                lower = (lowA + lowB) / upper if upper > 0.0 else -np.inf
+                full_violation = violation
+                break
+            # Solved well enough on the working set: price all rows and let the worst ones in.
+            lower = -np.inf
+            solved = violation <= max(0.2 * full_violation, 0.3 * tol * zz) or upper <= meet_at
+            if not solved and not (verdict_only and violation < 0.5 * zz):
+                break
+            for r in range(m):
+                if not inside[r]:
+                    g[r] = _dot(P[r], z, d)
+            n_rows = _admit(g, lamA, 0, nA, inside, rows, n_rows, _BATCH)
+            n_rows = _admit(g, lamB, nA, m, inside, rows, n_rows, _BATCH)
+            full = True
+        if lower > clear_at and (verdict_only or upper - lower <= tol * upper):
+            return DISJOINT, max(math.sqrt(_combine(P, S, x, k, fresh)), lower), lower, k, step
+        if upper <= meet_at and lower <= clear_at:
+            break
+
+        # The support must be balanced (equal products on each side) before a new point means anything.
+        spread = 0.0
+        for i in range(k):
+            spread = max(spread, abs(g[S[i]] - (lamA if S[i] < nA else lamB)))
+        if spread < 0.1 * violation or step == 1:
+            if k + 1 >= capacity:
+                capacity = min(2 * capacity, d + 4)
+                R = _grown(R, capacity)
+            enter = iA if lamA - lowA >= lamB - lowB else iB
+            if k + 1 >= S.shape[0] or not _append(P, S, k, enter, nA, tau, R, YA, YB, v):
+                break
+            x[k] = 0.0
+            k += 1
+        k = _descend(P, S, x, k, g, nA, R, YA, YB, z, v)
+        zz = _dot(z, z, d)
+        near = zz <= loose_at * loose_at
+        since_progress += 1
+        if zz < best * (0.5 if near else 1.0 - 1e-12):
+            since_progress, best = 0, zz
+        if since_progress > (6 if near else 60 + 2 * d):
+            break
+    # A common point, or out of digits or steps: an answer only if it is proved within rounding.
+    _price(P, z, np.arange(m), m, g)
+    upper = math.sqrt(_dot(z, z, d))
+    lower = (np.min(g[:nA]) + np.min(g[nA:])) / upper if upper > 0.0 else 0.0
+    upper = math.sqrt(_combine(P, S, x, k, fresh))
+    if lower > clear_at and (verdict_only or upper - lower <= tol * upper):
+        return DISJOINT, upper, lower, k, step
+    if upper <= loose_at and lower <= clear_at:
+        return MEET, upper, 0.0, k, step
+    return UNDECIDED, upper, lower, k, step
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _gather(X, a, b, P, z0):  # type: ignore[no-untyped-def]
+    """Write rows a, and negated rows b, relative to the middle of their means; return the largest norm."""
+    d = X.shape[1]
+    centre = np.zeros(d)
+    z0[:] = 0.0
+    for i in a:
+        _axpy(1.0 / len(a), X[i], z0, 0, d)
+    for i in b:
+        _axpy(1.0 / len(b), X[i], centre, 0, d)
+    for j in range(d):
+        mean_a, mean_b = z0[j], centre[j]
+        z0[j] = mean_a - mean_b
+        centre[j] = 0.5 * (mean_a + mean_b)
+    largest = 0.0
+    for t in range(len(a) + len(b)):
+        row, sign = (X[a[t]], 1.0) if t < len(a) else (X[b[t - len(a)]], -1.0)
+        for j in range(d):
+            P[t, j] = sign * (row[j] - centre[j])
+        largest = max(largest, _dot(P[t], P[t], d))
+    return math.sqrt(largest)
+
+
+@njit(cache=True, nogil=True)
+def solve_pair(X, a, b, tol, verdict_only, max_iter):  # type: ignore[no-untyped-def]
+    """Nearest points of the hulls of X[a] and X[b]; max_iter < 0 for the default limit.
+
+    Returns:
+        verdict code, upper bound, lower bound, support (positions in a, then len(a) + positions in b),
+        its weights, the shortest vector from b to a, number of steps.
+    """
+    m, d = len(a) + len(b), X.shape[1]
+    P, z = np.empty((m, d)), np.empty(d)
+    scale = _gather(X, a, b, P, z)
+    limit = max_iter if max_iter >= 0 else 50 * (d + 20) + 2 * m
+    S, x = np.zeros(d + 4, dtype=np.int64), np.zeros(d + 4)
+    verdict, upper, lower, k, steps = nearest_points(P, len(a), z, scale, tol, verdict_only, limit, S, x)
+    return verdict, upper, lower, S[:k].copy(), x[:k].copy(), z, steps
