@@ -44,6 +44,17 @@ def offline_reason() -> str | None:
     return None
 
 
+def can_reach(address: str) -> bool:
+    """Whether a server answers at all, within a few seconds; proxies of the environment are used."""
+    import requests
+
+    try:
+        requests.head(address, timeout=CONNECT_TIMEOUT).close()
+    except requests.exceptions.RequestException:
+        return False
+    return True
+
+
 def locate(source: SourceFile, data_dir: str | Path | None, download: bool = True) -> LocatedFile:
     """The file from the data folder or the cache, else from its address.
 

@@ -80,15 +80,18 @@ def build_corpus(
     """A checked corpus from its splits: carves a validation split if there is none, then applies limits.
 
     Raises:
-        DataError: A split without examples, or a text id that stands twice.
+        DataError: A split without examples, a text id that stands twice, fewer than two labels in training, or
+            as many labels as examples.
     """
     splits = dict(splits)
     if "validation" not in splits and validation_fraction:
         splits["train"], splits["validation"] = carve(splits["train"], validation_fraction, split_seed)
+    _require_examples(name, splits)
+    _require_classes(name, splits["train"])
+    notes = [*notes, *_remarks(splits)]
     for split, texts in splits.items():
         limit = limit_train_texts if split == "train" else limit_test_texts
         splits[split] = limit_texts(texts, limit, split_seed)
-    _require_examples(name, splits)
     _require_unique_ids(name, splits)
     labels = {target.label for text in splits["train"] for target in text.targets}
     return Corpus(name, level, splits, tuple(sorted(labels)), dict(checksums or {}), tuple(notes))
@@ -107,6 +110,37 @@ def _strata(texts: Sequence[LabeledText]) -> dict[str, list[str]]:
 
 def _share(keys: list[str], fraction: float, seed: int) -> list[str]:
     return hash_order(keys, seed)[: min(round(fraction * len(keys)), len(keys) - 1)]
+
+
+def _remarks(splits: dict[str, Texts]) -> list[str]:
+    """What a careful reader of the results should know about the splits."""
+    remarks = []
+    trained_on = {content_key(text) for text in splits["train"] if text.targets}
+    labels = {target.label for text in splits["train"] for target in text.targets}
+    for split, texts in splits.items():
+        shared = sum(content_key(text) in trained_on for text in texts if text.targets)
+        if split != "train" and shared:
+            remarks.append(f"{shared} texts of the {split} split stand in the training split as well.")
+        unseen = [t.label for text in texts for t in text.targets if t.label not in labels]
+        if unseen:
+            names = ", ".join(sorted(set(unseen))[:5])
+            remarks.append(f"{len(unseen)} {split} examples have labels that training has not ({names}).")
+    return remarks
+
+
+def _require_classes(name: str, train: Texts) -> None:
+    labels = [target.label for text in train for target in text.targets]
+    n_labels = len(set(labels))
+    if n_labels < 2:
+        raise DataError(
+            f"task {name}: the training split has one label only ({labels[0]!r}, {len(labels)} examples); "
+            "expected at least two. Is the label column the right one?"
+        )
+    if n_labels == len(labels) and n_labels > 2:
+        raise DataError(
+            f"task {name}: every one of the {n_labels} training examples has a label of its own; expected labels "
+            "that repeat. Is the label column the right one (classes, not ids or numbers)?"
+        )
 
 
 def _require_examples(name: str, splits: dict[str, Texts]) -> None:

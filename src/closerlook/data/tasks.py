@@ -158,11 +158,11 @@ def load_corpus(settings: TaskSettings) -> Corpus:
     if settings.name == "bbc_topics":
         _refuse_unused(settings)
         return bbc_topics(settings.text_part, options=options)
-    from closerlook.data.readers.tabular import TABULAR_TASKS
+    from closerlook.data.own_data import OWN_DATA_TASKS
 
-    if settings.name in TABULAR_TASKS:
-        return TABULAR_TASKS[settings.name](settings)
-    known = sorted([*PAPER_TASKS, "bbc_topics", *TABULAR_TASKS])
+    if settings.name in OWN_DATA_TASKS:
+        return OWN_DATA_TASKS[settings.name](settings)
+    known = sorted([*PAPER_TASKS, "bbc_topics", *OWN_DATA_TASKS])
     raise DataError(f"unknown task {settings.name!r}; expected one of {', '.join(known)}")
 
 

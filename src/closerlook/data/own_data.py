@@ -1,0 +1,350 @@
+"""The user's own data: labelled texts, labelled words, and labelled pairs of words."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from closerlook.data.corpus import Corpus, LabeledText, Level, Target
+from closerlook.data.errors import DataError
+from closerlook.data.readers.conllu import ConlluSentence, ConlluWord, read_conllu
+from closerlook.data.readers.tabular import (
+    Table,
+    content_checksum,
+    folder_checksums,
+    read_folder,
+    read_hub,
+    read_table,
+)
+from closerlook.data.settings import TaskSettings
+from closerlook.data.sources import file_checksum
+from closerlook.data.splits import build_corpus, carve
+
+Split = Table | tuple[ConlluSentence, ...]
+"""One split as it is read: a table, or the sentences of a .conllu file."""
+
+PAIR_FORMATS = ("word_index", "char_span", "markers")
+CONLLU_LABELS = ("upos", "xpos", "deprel")
+
+
+@dataclass
+class _Source:
+    """What was read: splits by the names the source gives them, and checksums by file."""
+
+    splits: dict[str, Split]
+    checksums: dict[str, str]
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def text_classification(settings: TaskSettings) -> Corpus:
+    """Labelled texts from columns ``text_column`` and ``label_column``.
+
+    Raises:
+        DataError: The data cannot be read, a column is missing, a text is empty, a row has no label.
+    """
+
+    def rows(table: Table, split: str, source: _Source) -> Iterator[LabeledText]:
+        texts = table.require(settings.text_column, "text_column")
+        labels = _labels(table, settings)
+        for row, (text, label) in enumerate(zip(texts, labels, strict=True)):
+            targets = _unless_ignored([Target((), label)], settings, source)
+            yield LabeledText(f"{split}-{row + 1:06d}", targets, text=_text(table, row, text))
+
+    return _corpus(settings, "sentence", rows, None)
+
+
+def token_classification(settings: TaskSettings) -> Corpus:
+    """Labelled words from list columns ``words_column`` and ``labels_column``, or from CoNLL-U.
+
+    Words labelled -100 (the habit of Hugging Face) or ``_`` (of CoNLL-U) are no examples.
+
+    Raises:
+        DataError: The data cannot be read, a column is missing, words and labels differ in number.
+    """
+
+    def rows(table: Table, split: str, source: _Source) -> Iterator[LabeledText]:
+        all_words = table.require(settings.words_column, "words_column")
+        all_labels = table.require(settings.labels_column, "labels_column")
+        names = table.class_names.get(settings.labels_column)
+        for row, (words, labels) in enumerate(zip(all_words, all_labels, strict=True)):
+            words = _words(table, row, words)
+            if not isinstance(labels, list) or len(labels) != len(words):
+                got = f"{len(labels)} labels" if isinstance(labels, list) else f"labels {labels!r:.40}"
+                raise table.row_error(row, f"{got} for {len(words)} words; expected a list with one a word")
+            targets = []
+            for i, label in enumerate(labels):
+                if label == -100:
+                    source.left_out["-100"] += 1
+                else:
+                    targets.append(Target((i,), _label_name(table, row, label, names)))
+            yield LabeledText(f"{split}-{row + 1:06d}", _unless_ignored(targets, settings, source), words=words)
+
+    def sentence(split: str, parsed: ConlluSentence, source: _Source) -> LabeledText:
+        column = settings.labels_column
+        if column not in CONLLU_LABELS:
+            raise DataError(
+                f"CoNLL-U has no label column {column!r}; expected task.labels_column to be one of "
+                f"{', '.join(CONLLU_LABELS)}"
+            )
+        targets = []
+        for i, word in enumerate(parsed.words):
+            label: str | None = getattr(word, column)
+            if label is None:
+                source.left_out["_"] += 1
+            else:
+                targets.append(Target((i,), label))
+        return _conllu_text(split, parsed, _unless_ignored(targets, settings, source))
+
+    return _corpus(settings, "word", rows, sentence)
+
+
+def pair_classification(settings: TaskSettings) -> Corpus:
+    """Labelled pairs of words, one a row; in CoNLL-U every (head, modifier) pair with its relation.
+
+    ``pair_format`` says how a row gives its two words. A phrase of several words counts as one unit, whose vector
+    is the mean over all of its subwords.
+
+    Raises:
+        DataError: The data cannot be read, a column is missing, positions out of range, markers not in place.
+    """
+    if settings.pair_format not in PAIR_FORMATS:
+        raise DataError(f"pair_format is {settings.pair_format!r}; expected one of {', '.join(PAIR_FORMATS)}")
+    locate = {"word_index": _by_word_index, "char_span": _by_char_span, "markers": _by_markers}
+
+    def rows(table: Table, split: str, source: _Source) -> Iterator[LabeledText]:
+        pair_of = locate[settings.pair_format](table, settings)
+        for row, label in enumerate(_labels(table, settings)):
+            words, pair = pair_of(row)
+            targets = _unless_ignored([Target(pair, label)], settings, source)
+            yield LabeledText(f"{split}-{row + 1:06d}", targets, words=words)
+
+    def sentence(split: str, parsed: ConlluSentence, source: _Source) -> LabeledText:
+        targets = []
+        for i, word in enumerate(parsed.words):
+            if word.head is None or word.deprel is None:
+                source.left_out["_"] += 1
+            elif word.head != 0:
+                targets.append(Target((word.head - 1, i), word.deprel))
+        return _conllu_text(split, parsed, _unless_ignored(targets, settings, source))
+
+    return _corpus(settings, "pair", rows, sentence)
+
+
+OWN_DATA_TASKS: dict[str, Callable[[TaskSettings], Corpus]] = {
+    "text_classification": text_classification,
+    "token_classification": token_classification,
+    "pair_classification": pair_classification,
+}
+"""Builders of the tasks for one's own data."""
+
+_RowsOf = Callable[[Table, str, _Source], Iterator[LabeledText]]
+_TextOf = Callable[[str, ConlluSentence, _Source], LabeledText]
+
+
+def _corpus(settings: TaskSettings, level: Level, rows: _RowsOf, sentence: _TextOf | None) -> Corpus:
+    source = _read_source(settings)
+    names = _split_names(settings, source)
+    splits = {}
+    for split, name in names.items():
+        content = source.splits[name]
+        if isinstance(content, Table):
+            splits[split] = tuple(rows(content, split, source))
+        elif sentence is not None:
+            splits[split] = tuple(sentence(split, parsed, source) for parsed in content)
+        else:
+            raise DataError(f"task {settings.name} reads no .conllu files; expected a table with a text column")
+    if "test" not in splits:
+        splits["train"], splits["test"] = carve(splits["train"], settings.test_fraction, settings.split_seed)
+    notes = [f"{n} examples labelled {label} are left out." for label, n in sorted(source.left_out.items())]
+    return build_corpus(
+        settings.name,
+        level,
+        splits,
+        validation_fraction=settings.validation_fraction,
+        split_seed=settings.split_seed,
+        limit_train_texts=settings.limit_train_texts,
+        limit_test_texts=settings.limit_test_texts,
+        checksums=source.checksums,
+        notes=notes,
+    )
+
+
+def _read_source(settings: TaskSettings) -> _Source:
+    if (settings.dataset is None) == (not settings.data_files):
+        raise DataError(
+            f"task {settings.name} needs either task.dataset (a hub id, a folder or a file) or task.data_files "
+            f"(a file for each split); got {'both' if settings.data_files else 'neither'}"
+        )
+    if settings.dataset is None:
+        paths = {split: _find(path, settings.data_dir) for split, path in settings.data_files.items()}
+        return _read_files(paths)
+    path = _find(settings.dataset, settings.data_dir)
+    if path.is_dir():
+        return _Source(dict(read_folder(path)), folder_checksums(path))
+    if path.is_file() or path.suffix.lower() in {".csv", ".tsv", ".json", ".jsonl", ".parquet", ".conllu"}:
+        return _read_files({settings.train_split: path})
+    tables = read_hub(settings.dataset, settings.dataset_config, settings.dataset_revision)
+    return _Source(dict(tables), {f"{settings.dataset}:{name}": content_checksum(t) for name, t in tables.items()})
+
+
+def _read_files(paths: dict[str, Path]) -> _Source:
+    splits: dict[str, Split] = {}
+    for split, path in paths.items():
+        splits[split] = read_conllu(path) if path.suffix.lower() == ".conllu" else read_table(path)
+    return _Source(splits, {path.name: file_checksum(path) for path in paths.values()})
+
+
+def _find(path: str, data_dir: str | None) -> Path:
+    """A path from the working directory, else from ``data_dir``."""
+    direct = Path(path).expanduser()
+    if not direct.exists() and data_dir is not None:
+        inside = Path(data_dir).expanduser() / path
+        if inside.exists():
+            return inside
+    return direct
+
+
+def _split_names(settings: TaskSettings, source: _Source) -> dict[str, str]:
+    """The source's name of each of our splits; test is missing where it is to be carved."""
+    wanted = {"train": settings.train_split, "validation": settings.validation_split, "test": settings.test_split}
+    if settings.data_files and settings.validation_split is None and "validation" in source.splits:
+        wanted["validation"] = "validation"
+    names = {split: name for split, name in wanted.items() if name is not None}
+    for split, name in names.items():
+        if name not in source.splits:
+            hint = "" if split == "train" else f", or carve it out: task.{split}_split=null task.{split}_fraction=0.2"
+            raise DataError(
+                f"task {settings.name}: no split {name!r}; the data has {', '.join(map(repr, source.splits))}. "
+                f"Name one with task.{split}_split{hint}"
+            )
+    if "test" not in names and not settings.test_fraction:
+        raise DataError(f"task {settings.name}: no test split and test_fraction is 0; set one of the two")
+    return names
+
+
+def _unless_ignored(targets: list[Target], settings: TaskSettings, source: _Source) -> tuple[Target, ...]:
+    kept = tuple(target for target in targets if target.label not in settings.ignore_labels)
+    source.left_out.update(target.label for target in targets if target.label in settings.ignore_labels)
+    return kept
+
+
+def _conllu_text(split: str, parsed: ConlluSentence, targets: tuple[Target, ...]) -> LabeledText:
+    words: tuple[ConlluWord, ...] = parsed.words
+    return LabeledText(f"{split}/{parsed.sent_id}", targets, words=tuple(word.form for word in words))
+
+
+def _labels(table: Table, settings: TaskSettings) -> Iterator[str]:
+    labels = table.require(settings.label_column, "label_column")
+    names = table.class_names.get(settings.label_column)
+    if labels and all(label in (None, "", -1) for label in labels):
+        raise DataError(
+            f"{table.origin}: column {settings.label_column!r} has no label at all, as the test splits of "
+            "benchmarks often do; choose another split, such as task.test_split=validation"
+        )
+    return (_label_name(table, row, label, names) for row, label in enumerate(labels))
+
+
+def _label_name(table: Table, row: int, label: Any, names: tuple[str, ...] | None) -> str:
+    if names is not None and isinstance(label, int):
+        if not 0 <= label < len(names):
+            raise table.row_error(row, f"class {label}; expected 0 to {len(names) - 1}")
+        return names[label]
+    if isinstance(label, float) and not math.isnan(label) and label.is_integer():
+        label = int(label)
+    if isinstance(label, bool | int) or (isinstance(label, str) and label.strip()):
+        return str(label).strip()
+    raise table.row_error(row, f"label {label!r}; expected a name or a whole number")
+
+
+def _text(table: Table, row: int, text: Any) -> str:
+    if not isinstance(text, str) or not text.strip():
+        raise table.row_error(row, f"text {text!r:.40}; expected a text that is not empty")
+    return text
+
+
+def _words(table: Table, row: int, words: Any) -> tuple[str, ...]:
+    if isinstance(words, str):
+        words = words.split()
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
+        raise table.row_error(row, f"words {words!r:.60}; expected a list of words (or a text to split at blanks)")
+    return tuple(words)
+
+
+_PairOf = Callable[[int], tuple[tuple[str, ...], tuple[int, int]]]
+
+
+def _by_word_index(table: Table, settings: TaskSettings) -> _PairOf:
+    all_words = table.require(settings.words_column, "words_column")
+    firsts = table.require(settings.first_column, "first_column")
+    seconds = table.require(settings.second_column, "second_column")
+
+    def pair_of(row: int) -> tuple[tuple[str, ...], tuple[int, int]]:
+        words = _words(table, row, all_words[row])
+        first, second = _number(table, row, firsts[row]), _number(table, row, seconds[row])
+        if not (0 <= first < len(words) and 0 <= second < len(words)) or first == second:
+            raise table.row_error(row, f"word positions {first} and {second}; expected two of 0 to {len(words) - 1}")
+        return words, (first, second)
+
+    return pair_of
+
+
+def _by_char_span(table: Table, settings: TaskSettings) -> _PairOf:
+    texts = table.require(settings.text_column, "text_column")
+    names = ("first_start_column", "first_end_column", "second_start_column", "second_end_column")
+    columns = [table.require(getattr(settings, name), name) for name in names]
+
+    def pair_of(row: int) -> tuple[tuple[str, ...], tuple[int, int]]:
+        a, b, c, d = (_number(table, row, column[row]) for column in columns)
+        return _cut_out(table, row, _text(table, row, texts[row]), (a, b), (c, d))
+
+    return pair_of
+
+
+def _by_markers(table: Table, settings: TaskSettings) -> _PairOf:
+    texts = table.require(settings.text_column, "text_column")
+    if len(settings.markers) != 4 or len(set(settings.markers)) != 4 or not all(settings.markers):
+        raise DataError(f"task.markers is {settings.markers}; expected four different markers, such as <e1> </e1>")
+
+    def pair_of(row: int) -> tuple[tuple[str, ...], tuple[int, int]]:
+        text = _text(table, row, texts[row])
+        for marker in settings.markers:
+            if text.count(marker) != 1:
+                raise table.row_error(row, f"marker {marker!r} stands {text.count(marker)} times; expected once")
+        # positions in the text without the markers: each is moved left by the markers before it
+        at = [text.index(marker) for marker in settings.markers]
+        moved = [p - sum(len(m) for m, q in zip(settings.markers, at, strict=True) if q < p) for p in at]
+        plain = text
+        for marker in settings.markers:
+            plain = plain.replace(marker, "")
+        return _cut_out(table, row, plain, (moved[0], moved[1]), (moved[2], moved[3]))
+
+    return pair_of
+
+
+def _cut_out(
+    table: Table, row: int, text: str, first: tuple[int, int], second: tuple[int, int]
+) -> tuple[tuple[str, ...], tuple[int, int]]:
+    """The text as words, with each of the two spans as one of them, and where those two are."""
+    (a, b), (c, d) = sorted((first, second))
+    if not (0 <= a < b <= c < d <= len(text)) or not text[a:b].strip() or not text[c:d].strip():
+        raise table.row_error(
+            row,
+            f"spans {first} and {second} in a text of {len(text)} characters; expected two that hold a word "
+            "each and do not overlap (start, end; the end is not part of it)",
+        )
+    before, between, after = text[:a].split(), text[b:c].split(), text[d:].split()
+    words = (*before, text[a:b].strip(), *between, text[c:d].strip(), *after)
+    left, right = len(before), len(before) + 1 + len(between)
+    return words, (left, right) if first < second else (right, left)
+
+
+def _number(table: Table, row: int, value: Any) -> int:
+    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 12:
+        return int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value == int(value):
+        return int(value)
+    raise table.row_error(row, f"position {value!r:.40}; expected a whole number")
