@@ -1,0 +1,226 @@
+"""Distances between labels: each label's nearest neighbour over training, and the whole matrix with a slider."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from closerlook.figures.select import (
+    Matrices,
+    cluster_order,
+    distance_matrices,
+    evenly,
+    gains,
+    label_series,
+)
+from closerlook.figures.theme import (
+    CONTEXT,
+    LAGGARDS,
+    MEAN,
+    PALETTE,
+    RISERS,
+    SCALE,
+    axis_title,
+    name_of,
+    new_figure,
+    nothing_to_draw,
+    safe,
+    short,
+    spread,
+)
+from closerlook.results import measures as m
+
+MANY_LABELS = 8
+"""With more labels than this, only the ones that gain most and least are coloured and named."""
+
+
+def labels_over_training(
+    table: pd.DataFrame, *, layer: int, split: str = "train", measure: str = m.MIN_DISTANCE, highlight: int = 3
+) -> go.Figure:
+    """One line a label over training, as in the paper's figure of minimum distances (section 4.3).
+
+    Args:
+        table: Tidy results.
+        layer: The layer.
+        split: The split.
+        measure: Any measure of labels.
+        highlight: With more than :data:`MANY_LABELS` labels: how many of those that gain most, and how many
+            of those that gain least, are coloured and named; the others are thin and grey.
+
+    Returns:
+        The figure: epochs across, the measure upward, names at the lines' ends, a gap where a value is missing.
+    """
+    title = f"{name_of(measure).capitalize()} of each label, layer {layer}, {split}"
+    series = label_series(table, measure, layer=layer, split=split)
+    if series.empty or not np.isfinite(series.to_numpy()).any():
+        return nothing_to_draw(title, f"no {name_of(measure)} at layer {layer} on {split}")
+    colours = line_colours(series, highlight)
+    figure = new_figure(title, height=440)
+    for label in sorted(series.columns, key=lambda name: name in colours):
+        _add_line(figure, series[label], str(label), colours.get(label))
+    mean = series.mean(axis=1, skipna=True)
+    figure.add_scatter(
+        x=mean.index, y=mean, mode="lines", line={"color": MEAN, "width": 3, "dash": "dot"},
+        name="mean of labels", hovertemplate="mean of labels<br>epoch %{x:.4~g}: %{y:.3f}<extra></extra>",
+    )  # fmt: skip
+    _name_ends(figure, series, colours)
+    top = float(np.nanmax(series.to_numpy()))
+    bottom = min(0.0, float(np.nanmin(series.to_numpy())))
+    figure.update_yaxes(range=[bottom, top * 1.06 or 1], title_text=axis_title(measure))
+    figure.update_xaxes(title_text="epoch", rangemode="tozero")
+    figure.update_layout(margin={"r": 148})
+    return figure
+
+
+def line_colours(series: pd.DataFrame, highlight: int) -> dict[str, str]:
+    """The colour of each label that is named in the figure: all of a few, else the outermost ``highlight``."""
+    if series.shape[1] <= MANY_LABELS:
+        return {str(label): PALETTE[i] for i, label in enumerate(series.columns)}
+    ranked = [str(label) for label in gains(series).index]
+    k = min(highlight, len(RISERS), len(ranked) // 2)
+    most, least = ranked[:k], ranked[len(ranked) - k :]
+    return dict(zip(most, RISERS, strict=False)) | dict(zip(reversed(least), LAGGARDS, strict=False))
+
+
+def _add_line(figure: go.Figure, line: pd.Series, label: str, colour: str | None) -> None:
+    named = colour is not None
+    figure.add_scatter(
+        x=line.index,
+        y=line,
+        mode="lines+markers" if named or len(line) < 3 else "lines",
+        line={"color": colour or CONTEXT, "width": 2.5 if named else 1},
+        marker={"size": 6},
+        name=safe(label),
+        text=[safe(label)] * len(line),
+        hovertemplate="%{text}<br>epoch %{x:.4~g}: %{y:.3f}<extra></extra>",
+    )
+
+
+def _name_ends(figure: go.Figure, series: pd.DataFrame, colours: dict[str, str]) -> None:
+    """Write the names of the coloured lines, and the mean's, at their right ends, moved apart."""
+    change = gains(series)
+    ends = [(label, colour, _last(series[label])) for label, colour in colours.items()]
+    ends = [end for end in ends if np.isfinite(end[2])]
+    ends.append(("mean", MEAN, _last(series.mean(axis=1))))
+    span = float(np.nanmax(series.to_numpy())) or 1.0
+    # 330 px of plot hold the span; a line of text needs 15 of them.
+    places = spread([end for _, _, end in ends], span * 15 / 330)
+    for (label, colour, _), place in zip(ends, places, strict=True):
+        gain = f" {change[label]:+.2f}" if label in change.index else ""
+        figure.add_annotation(
+            x=1, xref="paper", xanchor="left", xshift=6, y=float(place), yref="y", yanchor="middle",
+            text=f"{short(label, 14)}{gain}", showarrow=False, font={"color": colour, "size": 12},
+        )  # fmt: skip
+
+
+def _last(line: pd.Series) -> float:
+    known = line.dropna()
+    return float(known.iloc[-1]) if len(known) else float("nan")
+
+
+def label_distance_heatmap(
+    table: pd.DataFrame,
+    *,
+    layer: int,
+    split: str = "train",
+    order: Literal["cluster", "name"] = "cluster",
+    max_snapshots: int = 40,
+) -> go.Figure:
+    """The label-distance matrix with a slider over snapshots.
+
+    Args:
+        table: Tidy results.
+        layer: The layer.
+        split: The split.
+        order: ``cluster`` puts labels that are near in the last snapshot beside each other; ``name`` sorts them.
+        max_snapshots: At most this many snapshots, evenly spread over training, first and last always.
+
+    Returns:
+        The figure: one colour scale for all snapshots; a pair without a distance is marked ``×`` and says why.
+    """
+    title = f"Distance between labels, layer {layer}, {split}"
+    matrices = distance_matrices(table, layer=layer, split=split)
+    if not np.isfinite(matrices.distances).any():
+        return nothing_to_draw(title, f"no label distances at layer {layer} on {split}")
+    defined = [i for i in range(len(matrices.steps)) if np.isfinite(matrices.distances[i]).any()]
+    places = cluster_order(matrices.distances[defined[-1]]) if order == "cluster" else range(len(matrices.labels))
+    chosen = evenly(len(matrices.steps), max_snapshots)
+    figure = new_figure(title, height=_side(len(matrices.labels)))
+    for shot in chosen:
+        _add_matrix(figure, matrices, int(shot), list(places), visible=shot == chosen[-1])
+    _add_slider(figure, matrices, chosen)
+    names = [safe(matrices.labels[i]) for i in places]
+    few = len(names) <= 60
+    ticks = {"type": "category", "showgrid": False, "showticklabels": few, "ticks": "", "categoryorder": "array"}
+    size = {"size": 12 if len(names) <= 20 else 9}
+    text = [short(matrices.labels[i], 16) for i in places]
+    marks = {"tickmode": "array", "tickvals": names, "ticktext": text, "tickfont": size}
+    figure.update_xaxes(**ticks, **marks, categoryarray=names, tickangle=-60 if len(names) > 8 else 0)
+    figure.update_yaxes(**ticks, **marks, categoryarray=names, autorange="reversed", scaleanchor="x",
+                        constrain="domain")  # fmt: skip
+    figure.update_xaxes(constrain="domain")
+    figure.update_layout(coloraxis={
+        "colorscale": SCALE, "cmin": 0, "cmax": float(np.nanmax(matrices.distances)),
+        "colorbar": {"title": {"text": "distance", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+    })  # fmt: skip
+    return figure
+
+
+def _side(n_labels: int) -> int:
+    return int(np.clip(300 + 14 * n_labels, 420, 860))
+
+
+def _add_matrix(figure: go.Figure, matrices: Matrices, shot: int, places: Sequence[int], *, visible: bool) -> None:
+    names = [safe(matrices.labels[i]) for i in places]
+    values = matrices.distances[shot][np.ix_(places, places)]
+    few = len(names) <= 12
+    figure.add_heatmap(
+        x=names,
+        y=names,
+        z=values.astype(np.float32),
+        coloraxis="coloraxis",
+        visible=visible,
+        xgap=1,
+        ygap=1,
+        texttemplate="%{z:.2f}" if few else None,
+        hoverongaps=False,
+        hovertemplate="%{y} / %{x}: %{z:.3f}<extra></extra>",
+    )
+    gaps = [(a, b) for a in range(len(names)) for b in range(len(names)) if a != b and np.isnan(values[a, b])]
+    why = [_reason(matrices, shot, places[a], places[b]) for a, b in gaps]
+    figure.add_scatter(
+        x=[names[b] for _, b in gaps],
+        y=[names[a] for a, _ in gaps],
+        text=[safe(f"{matrices.labels[places[a]]} / {matrices.labels[places[b]]}: {reason}")
+              for (a, b), reason in zip(gaps, why, strict=True)],
+        mode="markers",
+        marker={"symbol": "x-thin", "size": 6, "line": {"width": 1, "color": MEAN}},
+        visible=visible,
+        hovertemplate="%{text}<extra></extra>",
+    )  # fmt: skip
+
+
+def _reason(matrices: Matrices, shot: int, row: int, column: int) -> str:
+    note = matrices.notes.get((shot, row, column)) or matrices.notes.get((shot, column, row))
+    return note or "not measured"
+
+
+def _add_slider(figure: go.Figure, matrices: Matrices, chosen: np.ndarray) -> None:
+    n = len(chosen)
+    steps = [
+        {
+            "method": "restyle",
+            "label": f"{matrices.epochs[shot]:.3g}",
+            "args": [{"visible": [k // 2 == i for k in range(2 * n)]}],
+        }
+        for i, shot in enumerate(chosen)
+    ]
+    figure.update_layout(sliders=[{
+        "active": n - 1, "steps": steps, "currentvalue": {"prefix": "epoch ", "xanchor": "left"},
+        "pad": {"t": 64, "b": 4}, "len": 1, "x": 0, "bgcolor": CONTEXT, "bordercolor": CONTEXT,
+        "activebgcolor": PALETTE[0], "tickcolor": CONTEXT, "font": {"size": 11},
+    }])  # fmt: skip

@@ -1,0 +1,176 @@
+"""Take from the tidy table what a figure needs: rows of one measure, series of labels, distance matrices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from closerlook.results import measures as m
+
+USUAL_PROBE: dict[str, str] = {
+    m.SIMILARITY_TO_FIRST: "similarity",
+    m.TRAIN_TEST_SIMILARITY: "similarity",
+    m.CENTROID_DISPLACEMENT: "centroids",
+    m.CENTROID_PATH_LENGTH: "centroids",
+    m.MEAN_DISPLACEMENT: "centroids",
+    m.RELATIVE_DISPLACEMENT: "centroids",
+    m.CENTROID_X: "centroids",
+    m.CENTROID_Y: "centroids",
+    m.DISPLACEMENT_X: "centroids",
+    m.DISPLACEMENT_Y: "centroids",
+    m.EXPLAINED_VARIANCE: "centroids",
+    m.ACCURACY: "linear",
+    m.MACRO_F1: "linear",
+    m.MAJORITY_ACCURACY: "linear",
+} | dict.fromkeys(
+    (
+        m.N_CLUSTERS,
+        m.N_LABELS,
+        m.N_EXAMPLES,
+        m.IS_LINEAR,
+        m.N_CONTRADICTIONS,
+        m.LABEL_DISTANCE,
+        m.MIN_DISTANCE,
+        m.MEAN_MIN_DISTANCE,
+        m.MEAN_DISTANCE,
+        m.INSIDE_MEAN,
+        m.INSIDE_MAX,
+    ),
+    "direct",
+)
+"""The probe that is the first source of each measure; other probes may measure the same thing their way."""
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """Label-distance matrices of one layer and split, one a snapshot.
+
+    Attributes:
+        labels: Names of the rows and columns, sorted.
+        steps: (n_snapshots,) optimizer updates.
+        epochs: (n_snapshots,) the same moments in epochs.
+        distances: (n_snapshots, n_labels, n_labels) symmetric distances; NaN where undefined and on the diagonal.
+        notes: Why a value is missing, by (snapshot, row, column).
+    """
+
+    labels: tuple[str, ...]
+    steps: np.ndarray
+    epochs: np.ndarray
+    distances: np.ndarray
+    notes: dict[tuple[int, int, int], str]
+
+
+def rows_of(
+    table: pd.DataFrame,
+    measure: str,
+    *,
+    probe: str | None = None,
+    layer: int | None = None,
+    split: str | None = None,
+) -> pd.DataFrame:
+    """Rows of one measure, ordered by step, layer and label.
+
+    Args:
+        table: Tidy results, columns of :data:`closerlook.results.rows.COLUMNS`.
+        measure: Name of the measure.
+        probe: Only this probe; None takes :data:`USUAL_PROBE`, or any probe for a measure it does not list.
+        layer: Only this layer.
+        split: Only this split.
+
+    Returns:
+        The matching rows; an empty table when there are none.
+    """
+    probe = probe if probe is not None else USUAL_PROBE.get(measure)
+    keep = table["measure"] == measure
+    for column, wanted in (("probe", probe), ("layer", layer), ("split", split)):
+        if wanted is not None:
+            keep &= table[column] == wanted
+    return table[keep].sort_values(["step", "layer", "label", "other"], kind="stable")
+
+
+def space_measures(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """(probe, measure) of everything measured on a whole space, known or not, in order of appearance."""
+    space = table[(table["label"] == "") & (table["other"] == "")]
+    pairs = space[["probe", "measure"]].drop_duplicates()
+    return [(str(row.probe), str(row.measure)) for row in pairs.itertuples(index=False)]
+
+
+def snapshots_of(table: pd.DataFrame) -> pd.DataFrame:
+    """The snapshots in the table: columns ``step`` and ``epoch``, one row each, in order."""
+    return table[["step", "epoch"]].drop_duplicates("step").sort_values("step").reset_index(drop=True)
+
+
+def layers_of(table: pd.DataFrame, measure: str = m.MIN_DISTANCE, split: str | None = None) -> list[int]:
+    """Layers at which a measure has a row."""
+    return sorted(int(layer) for layer in rows_of(table, measure, split=split)["layer"].unique())
+
+
+def splits_of(table: pd.DataFrame, measure: str) -> list[str]:
+    """Splits on which a measure has a row: ``train`` first."""
+    found = [str(split) for split in rows_of(table, measure)["split"].unique()]
+    return sorted(found, key=lambda split: (split != "train", split))
+
+
+def label_series(table: pd.DataFrame, measure: str, *, layer: int, split: str) -> pd.DataFrame:
+    """A measure of each label over training: index ``epoch``, one column a label, NaN where undefined."""
+    rows = rows_of(table, measure, layer=layer, split=split)
+    series = rows.pivot_table(index="step", columns="label", values="value", aggfunc="last", dropna=False)
+    epochs = rows.drop_duplicates("step").set_index("step")["epoch"]
+    series = series.reindex(index=epochs.index.sort_values(), columns=sorted(rows["label"].unique()))
+    series.index = pd.Index(epochs.loc[series.index].to_numpy(), name="epoch")
+    return series
+
+
+def gains(series: pd.DataFrame) -> pd.Series:
+    """Last minus first value of each label over training, largest first; labels that miss either are left out."""
+    if series.empty:
+        return pd.Series(dtype="float64")
+    change = series.iloc[-1] - series.iloc[0]
+    return change.dropna().sort_values(ascending=False, kind="stable")
+
+
+def distance_matrices(table: pd.DataFrame, *, layer: int, split: str) -> Matrices:
+    """The label-distance matrices of one layer and split."""
+    rows = rows_of(table, m.LABEL_DISTANCE, layer=layer, split=split)
+    labels = tuple(sorted(set(rows["label"]) | set(rows["other"])))
+    shots = rows.drop_duplicates("step").sort_values("step")
+    place = {label: i for i, label in enumerate(labels)}
+    when = {step: i for i, step in enumerate(shots["step"])}
+    values = np.full((len(when), len(labels), len(labels)), np.nan)
+    s = rows["step"].map(when).to_numpy(dtype=int)
+    i = rows["label"].map(place).to_numpy(dtype=int)
+    j = rows["other"].map(place).to_numpy(dtype=int)
+    values[s, i, j] = values[s, j, i] = rows["value"].to_numpy()
+    missing = rows["value"].isna().to_numpy()
+    notes = {
+        (int(a), int(b), int(c)): str(note)
+        for a, b, c, note in zip(s[missing], i[missing], j[missing], rows["note"].to_numpy()[missing], strict=True)
+    }
+    return Matrices(labels, shots["step"].to_numpy(), shots["epoch"].to_numpy(), values, notes)
+
+
+def cluster_order(matrix: np.ndarray) -> list[int]:
+    """Order of labels that puts near ones beside each other: average linkage with optimal leaf order.
+
+    Args:
+        matrix: (n_labels, n_labels) symmetric distances; undefined pairs count as the mean distance.
+
+    Returns:
+        A permutation of the labels; the order given when fewer than three labels or no distance at all.
+    """
+    n = len(matrix)
+    above = np.triu_indices(n, k=1)
+    condensed = matrix[above]
+    if n < 3 or not np.isfinite(condensed).any():
+        return list(range(n))
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    condensed = np.where(np.isfinite(condensed), condensed, np.nanmean(condensed))
+    return [int(leaf) for leaf in leaves_list(linkage(condensed, "average", optimal_ordering=True))]
+
+
+def evenly(n: int, at_most: int) -> np.ndarray:
+    """Indices of at most ``at_most`` of ``n`` things, evenly spread, always with the first and the last."""
+    return np.unique(np.linspace(0, n - 1, min(n, max(at_most, 2))).round().astype(int)) if n else np.arange(0)

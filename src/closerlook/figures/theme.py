@@ -1,0 +1,145 @@
+"""How every figure looks: colours that colour-blind people can tell apart, fonts, axes, safe text."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from closerlook.results.measures import MEASURES
+
+# Okabe & Ito (2008), in the shades that stand out on white and on near-black alike. Black and yellow are left out.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6BB1", "#6F8F3A")
+RISERS = ("#0072B2", "#009E73", "#56B4E9")
+LAGGARDS = ("#D55E00", "#CC79A7", "#E69F00")
+CONTEXT = "rgba(128,128,128,0.45)"
+MEAN = "#7f7f7f"
+GRID = "rgba(128,128,128,0.22)"
+SCALE = "Viridis"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+MAX_NAME = 22
+
+
+def safe(text: str) -> str:
+    """Text from data for plotly, which reads a small HTML in every string: ``<`` stays a ``<``."""
+    return html.escape(str(text), quote=False)
+
+
+def short(text: str, length: int = MAX_NAME) -> str:
+    """``text`` cut to ``length`` characters with an ellipsis, escaped for plotly."""
+    return safe(text if len(text) <= length else text[: length - 1] + "…")
+
+
+def unit_of(measure: str) -> str:
+    """The unit of a measure; empty for one that :data:`MEASURES` does not list."""
+    return MEASURES[measure].unit if measure in MEASURES else ""
+
+
+def name_of(measure: str) -> str:
+    """A measure's name for people: ``mean minimum distance`` reads better than ``mean_min_distance``."""
+    return _NAMES.get(measure, measure.replace("_", " "))
+
+
+def axis_title(measure: str) -> str:
+    """``name (unit)``."""
+    unit = unit_of(measure)
+    return f"{name_of(measure)} ({unit})" if unit and unit != name_of(measure) else name_of(measure)
+
+
+_NAMES = {
+    "n_clusters": "clusters",
+    "n_labels": "labels",
+    "n_examples": "examples",
+    "is_linear": "linear?",
+    "n_contradictions": "contradictions",
+    "min_distance": "minimum distance",
+    "mean_min_distance": "mean minimum distance",
+    "mean_label_distance": "mean label distance",
+    "inside_mean": "mean distance inside",
+    "inside_max": "largest distance inside",
+    "similarity_to_first": "similarity to the first snapshot",
+    "train_test_similarity": "train-test similarity",
+    "centroid_displacement": "centroid displacement",
+    "centroid_path_length": "centroid path length",
+    "mean_centroid_displacement": "mean centroid displacement",
+    "relative_displacement": "relative displacement",
+    "explained_variance": "variance explained by two axes",
+    "macro_f1": "macro F1",
+    "majority_accuracy": "accuracy of the commonest label",
+}
+
+
+def new_figure(title: str, *, height: int = 420) -> go.Figure:
+    """An empty figure in the house style; backgrounds are clear, so that light and dark pages both work."""
+    figure = go.Figure()
+    style(figure, title, height=height)
+    return figure
+
+
+def style(figure: go.Figure, title: str, *, height: int = 420) -> None:
+    """Put the house style on a figure."""
+    axis = {
+        "gridcolor": GRID,
+        "zeroline": False,
+        "linecolor": GRID,
+        "ticks": "outside",
+        "tickcolor": GRID,
+        "automargin": True,
+        "title": {"standoff": 8},
+    }
+    figure.update_layout(
+        template="none",  # plotly's own template is 7 kB in every figure, and paints backgrounds
+        title={"text": title, "x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
+        font={"family": FONT, "size": 13},
+        height=height,
+        margin={"l": 64, "r": 24, "t": 56 if title else 24, "b": 52},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        colorway=list(PALETTE),
+        hoverlabel={"namelength": -1},
+        hovermode="closest",
+        showlegend=False,
+    )
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis)
+
+
+def nothing_to_draw(title: str, reason: str) -> go.Figure:
+    """A figure that says why it is empty."""
+    figure = new_figure(title, height=160)
+    figure.add_annotation(text=safe(reason), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure
+
+
+def spread(positions: Sequence[float], gap: float) -> np.ndarray:
+    """Move label positions apart until neighbours are ``gap`` away, as little as possible.
+
+    Args:
+        positions: Wanted positions; any order.
+        gap: Smallest distance allowed, in the same unit.
+
+    Returns:
+        (n,) positions in the order given, at least ``gap`` apart.
+    """
+    wanted = np.asarray(positions, dtype=float)
+    order = np.argsort(wanted, kind="stable")
+    # Blocks of touching labels share one centre: the mean of what their members want (pool adjacent violators).
+    blocks: list[list[float]] = []  # [sum of (wanted - offset), count]
+    for place in wanted[order]:
+        blocks.append([float(place), 1.0])
+        while len(blocks) > 1 and _start(blocks[-2]) + blocks[-2][1] * gap > _start(blocks[-1]):
+            total, count = blocks.pop()
+            blocks[-1][0] += total - count * blocks[-1][1] * gap
+            blocks[-1][1] += count
+    placed = np.concatenate([_start(b) + gap * np.arange(int(b[1])) for b in blocks]) if blocks else wanted
+    result = np.empty_like(wanted)
+    result[order] = placed
+    return result
+
+
+def _start(block: list[float]) -> float:
+    return block[0] / block[1]

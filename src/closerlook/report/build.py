@@ -1,0 +1,142 @@
+"""Build one self-contained HTML page from a run's results."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from closerlook import __version__
+from closerlook.figures.layers import format_number
+from closerlook.figures.select import rows_of, snapshots_of
+from closerlook.figures.theme import name_of
+from closerlook.report.sections import Section, choices, sections
+from closerlook.report.summary import SUMMARY_MEASURES, label_rows, sentences, summary_rows
+from closerlook.results import measures as m
+from closerlook.results.files import write_text
+from closerlook.results.run import RunResults
+from closerlook.tracking.redaction import redact
+
+
+def build_report(results: RunResults, path: Path) -> Path:
+    """Write a run's report: one HTML file that opens offline, with its figures' JavaScript inside.
+
+    Args:
+        results: The run, see :func:`closerlook.results.run.load_run`. It may still be training or probing:
+            what is missing is left out or shown as missing.
+        path: The file to write, all or nothing; an older report is replaced.
+
+    Returns:
+        ``path``.
+    """
+    write_text(path, render_report(results))
+    return path
+
+
+def render_report(results: RunResults) -> str:
+    """The report as HTML text; see :func:`build_report`."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = _shown
+    environment.globals["name_of"] = name_of
+    template = environment.from_string(_asset("page.html.j2"))
+    parts = sections(results)
+    layers, splits = choices(results)
+    scripts = {"plotly": _plotly(), "page": _asset("page.js")}
+    return template.render(
+        info=results.info,
+        version=__version__,
+        made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        sentences=sentences(results.table),
+        warnings=_warnings(results),
+        n_snapshots=len(snapshots_of(results.table)),
+        measures=SUMMARY_MEASURES,
+        summaries={split: summary_rows(results.table, split) for split in splits or ["train"]},
+        labels=_label_tables(results, layers, splits),
+        sections=parts,
+        layers=layers,
+        splits=splits,
+        config=_yaml(redact(results.config)),
+        figures=_figures_json(parts),
+        style=_asset("page.css"),
+        scripts=scripts,
+        csp=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values()),
+    )
+
+
+def _asset(name: str) -> str:
+    return resources.files("closerlook.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _sha256(script: str) -> str:
+    """Digest of a script for the page's content security policy: no other script may run."""
+    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+
+
+def _figures_json(parts: Iterable[Section]) -> str:
+    """All figures by slot and choice, as JSON that cannot end the script element it stands in."""
+    figures: dict[str, Any] = {
+        slot.name: {choice: json.loads(figure.to_json()) for choice, figure in slot.figures.items()}
+        for part in parts
+        for slot in part.slots
+    }
+    text = json.dumps(figures, separators=(",", ":"), ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _yaml(config: dict[str, Any]) -> str:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(config)) if config else ""
+
+
+def _shown(value: float, measure: str) -> str:
+    return format_number(measure, value)
+
+
+def _label_tables(results: RunResults, layers: list[int], splits: list[str]) -> dict[str, list[Any]]:
+    tables = {
+        f"{layer}|{split}": label_rows(results.table, layer=layer, split=split) for split in splits for layer in layers
+    }
+    return {choice: rows for choice, rows in tables.items() if rows}
+
+
+def _warnings(results: RunResults) -> list[str]:
+    """What a reader should know about the data and the numbers, the data's own notes first."""
+    told = list(results.info.notes)
+    for split in ("train", "test"):
+        found = rows_of(results.table, m.N_CONTRADICTIONS, split=split)["value"].dropna()
+        if len(found) and found.max() > 0:
+            told.append(
+                f"{int(found.max())} groups of identical vectors in {split} carry different labels (at the layer and "
+                "snapshot with most of them). No classifier can tell them apart: such a space cannot be linear."
+            )
+    missing = results.table[results.table["value"].isna()]
+    if len(missing):
+        share = len(missing) / len(results.table)
+        reasons = missing["note"].replace("", "no reason given").value_counts().index[:3]
+        told.append(
+            f"{len(missing):,} of {len(results.table):,} numbers ({share:.1%}) are undefined and shown as missing: "
+            + "; ".join(str(reason) for reason in reasons)
+            + "."
+        )
+    return told
+
+
+def missing_key(value: float) -> float | str:
+    """Sort key of a table cell: missing values go last."""
+    return value if np.isfinite(value) else ""

@@ -1,0 +1,207 @@
+"""What the numbers say, in sentences and in one table: before and after fine-tuning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from closerlook.figures.layers import format_number
+from closerlook.figures.select import gains, label_series, layers_of, rows_of, snapshots_of
+from closerlook.results import measures as m
+
+SUMMARY_MEASURES = (
+    m.N_CLUSTERS,
+    m.MEAN_MIN_DISTANCE,
+    m.ACCURACY,
+    m.SIMILARITY_TO_FIRST,
+    m.TRAIN_TEST_SIMILARITY,
+    m.MEAN_DISPLACEMENT,
+)
+"""Columns of the before/after table."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A measure of one layer and split at the first and at the last snapshot; NaN where it is missing."""
+
+    before: float
+    after: float
+
+    @property
+    def known(self) -> bool:
+        """Whether both values are there."""
+        return bool(np.isfinite(self.before) and np.isfinite(self.after))
+
+
+def change_of(table: pd.DataFrame, measure: str, *, layer: int, split: str, probe: str | None = None) -> Change:
+    """A space measure before and after: at the first and the last snapshot of the whole table."""
+    rows = rows_of(table, measure, probe=probe, layer=layer, split=split)
+    by_step = rows[rows["label"] == ""].drop_duplicates("step", keep="last").set_index("step")["value"]
+    steps = snapshots_of(table)["step"]
+    if steps.empty:
+        return Change(float("nan"), float("nan"))
+    return Change(float(by_step.get(steps.iloc[0], np.nan)), float(by_step.get(steps.iloc[-1], np.nan)))
+
+
+def split_for(measure: str, split: str) -> str:
+    """The split under which a measure is stored: accuracy is always of test, some measures use both."""
+    if measure in (m.ACCURACY, m.MACRO_F1, m.MAJORITY_ACCURACY):
+        return "test"
+    return "train-test" if measure == m.TRAIN_TEST_SIMILARITY else split
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One layer of the before/after table: a :class:`Change` per measure of :data:`SUMMARY_MEASURES`."""
+
+    layer: int
+    n_labels: float
+    changes: dict[str, Change]
+
+
+def summary_rows(table: pd.DataFrame, split: str) -> list[SummaryRow]:
+    """The before/after table of one split, one row a layer."""
+    layers = sorted({layer for measure in SUMMARY_MEASURES for layer in layers_of(table, measure)})
+    return [
+        SummaryRow(
+            layer,
+            change_of(table, m.N_LABELS, layer=layer, split=split).after,
+            {
+                measure: change_of(table, measure, layer=layer, split=split_for(measure, split))
+                for measure in SUMMARY_MEASURES
+            },
+        )
+        for layer in layers
+    ]
+
+
+def sentences(table: pd.DataFrame, split: str = "train") -> list[str]:
+    """Two to four sentences that say what happened at the last layer; computed, never assumed."""
+    layers = layers_of(table, m.MEAN_MIN_DISTANCE, split) or layers_of(table, m.ACCURACY)
+    if not layers:
+        return ["No distances have been measured yet."]
+    if len(snapshots_of(table)) < 2:
+        return ["Only one snapshot has been probed so far, so there is nothing to compare yet."]
+    last = layers[-1]
+    said = [
+        _distances(table, last, split),
+        _clusters(table, last, split),
+        _accuracy(table, last),
+        _movement(table, split),
+    ]
+    return [sentence for sentence in said if sentence]
+
+
+def _distances(table: pd.DataFrame, layer: int, split: str) -> str:
+    change = change_of(table, m.MEAN_MIN_DISTANCE, layer=layer, split=split)
+    if not change.known:
+        return ""
+    verb, verdict = "rose", "moved the labels apart"
+    if change.after < change.before:
+        verb, verdict = "fell", "pulled the labels together"
+    if np.isclose(change.after, change.before, rtol=0.05):
+        verb, verdict = "went", "left the labels about as far apart as they were"
+    moved = gains(label_series(table, m.MIN_DISTANCE, layer=layer, split=split))
+    each = f"; it grew for {(moved > 0).sum()} of {len(moved)} labels" if len(moved) else ""
+    factor = f" ({change.after / change.before:.1f} times)" if change.before > 0 and verb == "rose" else ""
+    return (
+        f"Fine-tuning {verdict}: the mean distance from a label to its nearest neighbour at layer {layer} "
+        f"({split}) {verb} from {_number(m.MEAN_MIN_DISTANCE, change.before)} to "
+        f"{_number(m.MEAN_MIN_DISTANCE, change.after)}{factor}{each}."
+    )
+
+
+def _clusters(table: pd.DataFrame, layer: int, split: str) -> str:
+    change = change_of(table, m.N_CLUSTERS, layer=layer, split=split)
+    n_labels = change_of(table, m.N_LABELS, layer=layer, split=split)
+    if not (change.known and n_labels.known):
+        return ""
+    n, linear_before = int(n_labels.after), change.before == n_labels.before
+    if change.after == n:
+        verdict = "it was linear before, and still is" if linear_before else "it was not linear before, and is now"
+    else:
+        verdict = "it is no longer linear" if linear_before else "it was not linear before, and is not now"
+    return (
+        f"DirectProbe needs {change.before:,.0f} clusters for {n} labels before tuning and {change.after:,.0f} after: "
+        f"{verdict} (linear means one cluster per label)."
+    )
+
+
+def _accuracy(table: pd.DataFrame, layer: int) -> str:
+    change = change_of(table, m.ACCURACY, layer=layer, split="test")
+    if not change.known:
+        return ""
+    base = change_of(table, m.MAJORITY_ACCURACY, layer=layer, split="test").after
+    against = f" (always answering the commonest label: {base:.3f})" if np.isfinite(base) else ""
+    return (
+        f"A linear classifier on the frozen vectors of layer {layer} is right on {change.before:.3f} of the test "
+        f"examples before and {change.after:.3f} after{against}."
+    )
+
+
+def _movement(table: pd.DataFrame, split: str) -> str:
+    moved = {
+        layer: change_of(table, m.MEAN_DISPLACEMENT, layer=layer, split=split).after
+        for layer in layers_of(table, m.MEAN_DISPLACEMENT, split)
+    }
+    moved = {layer: value for layer, value in moved.items() if np.isfinite(value)}
+    if len(moved) < 2:
+        return ""
+    most, least = max(moved, key=moved.__getitem__), min(moved, key=moved.__getitem__)
+    kept = change_of(table, m.SIMILARITY_TO_FIRST, layer=most, split=split).after
+    order = f"; there, label distances correlate {kept:.2f} with those before tuning" if np.isfinite(kept) else ""
+    return (
+        f"Layer {most} moved most (label centroids by {moved[most]:.2f} on average) and layer {least} "
+        f"least ({moved[least]:.2f}){order}."
+    )
+
+
+def _number(measure: str, value: float) -> str:
+    return format_number(measure, value)
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One label of one layer and split.
+
+    Attributes:
+        label: Its name.
+        min_distance: To the nearest other label, before and after.
+        nearest: The nearest other label at the last snapshot; empty when unknown.
+        displacement: How far its centroid went; NaN when unknown.
+    """
+
+    label: str
+    min_distance: Change
+    nearest: str
+    displacement: float
+
+
+def label_rows(table: pd.DataFrame, *, layer: int, split: str) -> list[LabelRow]:
+    """The per-label table of one layer and split, by name."""
+    near = label_series(table, m.MIN_DISTANCE, layer=layer, split=split)
+    moved = label_series(table, m.CENTROID_DISPLACEMENT, layer=layer, split=split)
+    nearest = _nearest(table, layer, split)
+    return [
+        LabelRow(
+            str(label),
+            Change(_end(near, label, 0), _end(near, label, -1)),
+            nearest.get(str(label), ""),
+            _end(moved, label, -1),
+        )
+        for label in sorted(set(near.columns) | set(moved.columns))
+    ]
+
+
+def _end(series: pd.DataFrame, label: object, place: int) -> float:
+    return float(series[label].iloc[place]) if label in series.columns else float("nan")
+
+
+def _nearest(table: pd.DataFrame, layer: int, split: str) -> dict[str, str]:
+    pairs = rows_of(table, m.LABEL_DISTANCE, layer=layer, split=split)
+    pairs = pairs[pairs["step"] == pairs["step"].max()].dropna(subset="value")
+    both = pd.concat([pairs, pairs.rename(columns={"label": "other", "other": "label"})])
+    closest = both.sort_values("value", kind="stable").drop_duplicates("label")
+    return dict(zip(closest["label"].astype(str), closest["other"].astype(str), strict=True))
