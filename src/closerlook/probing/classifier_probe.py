@@ -51,9 +51,7 @@ def majority_baseline(y_train: ArrayLike, y_test: ArrayLike) -> MajorityBaseline
     """
     train, test = np.asarray(y_train), np.asarray(y_test)
     if train.size == 0 or test.size == 0:
-        raise ValueError(
-            f"got {train.size} training and {test.size} test labels, expected at least one of each"
-        )
+        raise ValueError(f"got {train.size} training and {test.size} test labels, expected at least one of each")
     names, counts = np.unique(check_labels("y_train", train, len(train)), return_counts=True)
     label = names[counts.argmax()]
     share = float((check_labels("y_test", test, len(test)) == label).mean())
@@ -104,7 +102,7 @@ def linear_probe(
         tol: L-BFGS gradient tolerance.
 
     Raises:
-        ValueError: shapes, NaN, empty input, labels (see `check_probe_data`); C, max_iter or tol not positive.
+        ValueError: shapes, NaN, empty input or labels (`check_probe_data`); C, max_iter or tol not positive.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
