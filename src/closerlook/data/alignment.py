@@ -7,14 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from closerlook.data.alignment_report import AlignmentReport, Tally, refuse_losses
 from closerlook.data.corpus import LabeledText
 from closerlook.data.errors import AlignmentError
 
 Span = tuple[int, int]
 """First subword position of a word in ``input_ids`` and the position after its last."""
-
-N_SHOWN = 3
-"""How many of the lost words an error shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,53 +31,6 @@ class EncodedText:
     input_ids: tuple[int, ...]
     target_spans: tuple[tuple[Span, ...], ...]
     target_indices: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AlignmentReport:
-    """What tokenising did to the texts that have targets. Lost means: not in ``input_ids``.
-
-    Attributes:
-        n_texts: Texts with at least one target; others are not read.
-        n_examples: Their targets.
-        n_subwords: Subwords that the encoder will read, special ones included.
-        longest: Most subwords in one text before any truncation.
-        max_length: The limit; None when the tokenizer has none.
-        n_truncated_texts: Texts over the limit.
-        n_truncated_subwords: Subwords lost to the limit.
-        n_truncated_words: Words lost to the limit, labelled or not (0 for raw text).
-        n_truncated_examples: Targets lost to the limit. A sentence that is cut keeps its target.
-        n_dropped_words: Words that give no subword, labelled or not.
-        n_dropped_examples: Targets lost because a word (or a whole text) gives no subword.
-        lost: The first lost words or texts, for the reader.
-    """
-
-    n_texts: int = 0
-    n_examples: int = 0
-    n_subwords: int = 0
-    longest: int = 0
-    max_length: int | None = None
-    n_truncated_texts: int = 0
-    n_truncated_subwords: int = 0
-    n_truncated_words: int = 0
-    n_truncated_examples: int = 0
-    n_dropped_words: int = 0
-    n_dropped_examples: int = 0
-    lost: tuple[str, ...] = ()
-
-    @property
-    def n_kept_examples(self) -> int:
-        """Targets that are left."""
-        return self.n_examples - self.n_truncated_examples - self.n_dropped_examples
-
-    def summary(self) -> str:
-        """One line for people."""
-        return (
-            f"{self.n_kept_examples} of {self.n_examples} examples in {self.n_texts} texts, {self.n_subwords} "
-            f"subwords (longest {self.longest}, limit {self.max_length}); truncated: {self.n_truncated_texts} "
-            f"texts, {self.n_truncated_words} words, {self.n_truncated_examples} examples; no subword: "
-            f"{self.n_dropped_words} words, {self.n_dropped_examples} examples"
-        )
 
 
 def encode_texts(
@@ -110,7 +61,7 @@ def encode_texts(
     """
     check_tokenizer(tokenizer, with_words=any(text.words is not None for text in texts))
     limit = max_length if max_length is not None else tokenizer_limit(tokenizer)
-    tally = _Tally(limit)
+    tally = Tally(limit)
     kept: list[EncodedText] = []
     used = [text for text in texts if text.targets]
     for start in range(0, len(used), batch_size):
@@ -119,7 +70,7 @@ def encode_texts(
             if encoded is not None:
                 kept.append(encoded)
     report = tally.report()
-    _refuse_losses(report, allow_truncation, allow_dropped_words)
+    refuse_losses(report, allow_truncation, allow_dropped_words)
     return tuple(kept), report
 
 
@@ -186,28 +137,8 @@ def _tokenise(
             yield text, batch["input_ids"][row], batch.word_ids(row)
 
 
-class _Tally:
-    """Counts for the report while texts pass by."""
-
-    def __init__(self, limit: int | None) -> None:
-        self.limit = limit
-        self.counts: dict[str, int] = {}
-        self.longest = 0
-        self.lost: list[str] = []
-
-    def add(self, name: str, n: int = 1) -> None:
-        self.counts[name] = self.counts.get(name, 0) + n
-
-    def lose(self, text: LabeledText, what: str) -> None:
-        if len(self.lost) < N_SHOWN:
-            self.lost.append(f"{what} in {text.text_id}")
-
-    def report(self) -> AlignmentReport:
-        return AlignmentReport(longest=self.longest, max_length=self.limit, lost=tuple(self.lost), **self.counts)
-
-
 def _align(
-    text: LabeledText, ids: list[int], word_ids: list[int | None], tokenizer: Any, tally: _Tally
+    text: LabeledText, ids: list[int], word_ids: list[int | None], tokenizer: Any, tally: Tally
 ) -> EncodedText | None:
     tally.add("n_texts")
     tally.add("n_examples", len(text.targets))
@@ -257,7 +188,7 @@ def _is_kept(text: LabeledText, words: tuple[int, ...], spans: dict[int, Span]) 
     return all(word in spans for word in words) if words else bool(spans)
 
 
-def _count_lost_words(text: LabeledText, all_spans: dict[int, Span], spans: dict[int, Span], tally: _Tally) -> None:
+def _count_lost_words(text: LabeledText, all_spans: dict[int, Span], spans: dict[int, Span], tally: Tally) -> None:
     words = text.words or ()
     targeted = {word for target in text.targets for word in target.words}
     for index, word in enumerate(words):
@@ -270,7 +201,7 @@ def _count_lost_words(text: LabeledText, all_spans: dict[int, Span], spans: dict
             tally.lose(text, f"word {index} ({word!r}, over the limit)")
 
 
-def _count_lost_targets(text: LabeledText, all_spans: dict[int, Span], spans: dict[int, Span], tally: _Tally) -> None:
+def _count_lost_targets(text: LabeledText, all_spans: dict[int, Span], spans: dict[int, Span], tally: Tally) -> None:
     for target in text.targets:
         if not _is_kept(text, target.words, all_spans):
             tally.add("n_dropped_examples")
@@ -278,19 +209,3 @@ def _count_lost_targets(text: LabeledText, all_spans: dict[int, Span], spans: di
                 tally.lose(text, f"{(text.text or '')[:20]!r} (no subword)")
         elif not _is_kept(text, target.words, spans):
             tally.add("n_truncated_examples")
-
-
-def _refuse_losses(report: AlignmentReport, allow_truncation: bool, allow_dropped_words: bool) -> None:
-    shown = "; ".join(report.lost)
-    if report.n_truncated_texts and not allow_truncation:
-        raise AlignmentError(
-            f"{report.n_truncated_texts} of {report.n_texts} texts are longer than {report.max_length} subwords "
-            f"(the longest has {report.longest}); {report.n_truncated_words} words and "
-            f"{report.n_truncated_examples} examples would be lost ({shown}). Raise task.max_length if the model "
-            "takes more, or accept the loss with task.allow_truncation=true"
-        )
-    if report.n_dropped_examples and not allow_dropped_words:
-        raise AlignmentError(
-            f"{report.n_dropped_examples} of {report.n_examples} examples give no subword ({shown}); expected at "
-            "least one each. Mend the data, or leave them out with task.allow_dropped_words=true"
-        )

@@ -6,20 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from closerlook.data.batching import (
-    Batch,
-    EncodedSplit,
-    LengthBucketSampler,
-    OrderedSampler,
-    encode_split,
-)
+from closerlook.data.batching import Batch, EncodedSplit, encode_split
 from closerlook.data.corpus import Corpus
 from closerlook.data.errors import DataError
+from closerlook.data.loaders import TrainLoader, batch_loader
+from closerlook.data.samplers import LengthBucketSampler, OrderedSampler
 
 
 class CorpusDataModule(LightningDataModule):
@@ -113,7 +108,7 @@ class CorpusDataModule(LightningDataModule):
         encoded = self.encoded("train")
         rank, world_size = self._rank_and_world_size()
         sampler = LengthBucketSampler(encoded.lengths, self.batch_size, self.seed, rank, world_size)
-        return self._loader(encoded, sampler)
+        return TrainLoader(encoded, sampler, self.seed, self.num_workers, self.pin_memory)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Validation batches in a fixed order; no loader when the corpus has no validation split."""
@@ -163,22 +158,7 @@ class CorpusDataModule(LightningDataModule):
     def _eval_loader(self, split: str) -> DataLoader[Batch]:
         encoded = self.encoded(split)
         sampler = OrderedSampler(encoded.lengths, self.eval_batch_size, *self._rank_and_world_size())
-        return self._loader(encoded, sampler)
-
-    def _loader(self, encoded: EncodedSplit, sampler: Any) -> DataLoader[Batch]:
-        # a generator of its own: without one, every new iterator draws from torch's global state
-        generator = torch.Generator()
-        generator.manual_seed(self.seed)
-        return DataLoader(
-            _Texts(len(encoded)),
-            sampler=sampler,
-            batch_size=None,
-            collate_fn=_Collate(encoded),
-            num_workers=self.num_workers,
-            pin_memory=self.pin_memory,
-            generator=generator,
-            persistent_workers=self.num_workers > 0,
-        )
+        return batch_loader(encoded, sampler, self.seed, self.num_workers, self.pin_memory)
 
 
 def stratified_subset(labels: Sequence[str], max_examples: int | None, seed: int = 0) -> NDArray[np.int64]:
@@ -206,24 +186,3 @@ def stratified_subset(labels: Sequence[str], max_examples: int | None, seed: int
         seen[label] = seen.get(label, 0) + 1
     ranked = sorted(range(n), key=lambda i: keys[i][0])  # stable: ties in the shuffled order
     return np.sort(np.array([keys[i][1] for i in ranked[:max_examples]], dtype=np.int64))
-
-
-class _Texts(Dataset):
-    """Passes positions through: the sampler gives whole batches, the collator makes them."""
-
-    def __init__(self, n_texts: int) -> None:
-        self.n_texts = n_texts
-
-    def __len__(self) -> int:
-        return self.n_texts
-
-    def __getitem__(self, indices: list[int] | int) -> list[int]:
-        return [indices] if isinstance(indices, int) else indices
-
-
-class _Collate:
-    def __init__(self, encoded: EncodedSplit) -> None:
-        self.encoded = encoded
-
-    def __call__(self, indices: list[int]) -> Batch:
-        return self.encoded.collate(indices)

@@ -11,6 +11,7 @@ from typing import Any
 
 from closerlook.data.corpus import Corpus, LabeledText, Level, Target
 from closerlook.data.errors import DataError
+from closerlook.data.pairs import PAIR_FORMATS, text_at, words_at
 from closerlook.data.readers.conllu import ConlluSentence, ConlluWord, read_conllu
 from closerlook.data.readers.tabular import (
     Table,
@@ -27,7 +28,6 @@ from closerlook.data.splits import build_corpus, carve
 Split = Table | tuple[ConlluSentence, ...]
 """One split as it is read: a table, or the sentences of a .conllu file."""
 
-PAIR_FORMATS = ("word_index", "char_span", "markers")
 CONLLU_LABELS = ("upos", "xpos", "deprel")
 
 
@@ -52,7 +52,7 @@ def text_classification(settings: TaskSettings) -> Corpus:
         labels = _labels(table, settings)
         for row, (text, label) in enumerate(zip(texts, labels, strict=True)):
             targets = _unless_ignored([Target((), label)], settings, source)
-            yield LabeledText(f"{split}-{row + 1:06d}", targets, text=_text(table, row, text))
+            yield LabeledText(f"{split}-{row + 1:06d}", targets, text=text_at(table, row, text))
 
     return _corpus(settings, "sentence", rows, None)
 
@@ -71,7 +71,7 @@ def token_classification(settings: TaskSettings) -> Corpus:
         all_labels = table.require(settings.labels_column, "labels_column")
         names = table.class_names.get(settings.labels_column)
         for row, (words, labels) in enumerate(zip(all_words, all_labels, strict=True)):
-            words = _words(table, row, words)
+            words = words_at(table, row, words)
             if not isinstance(labels, list) or len(labels) != len(words):
                 got = f"{len(labels)} labels" if isinstance(labels, list) else f"labels {labels!r:.40}"
                 raise table.row_error(row, f"{got} for {len(words)} words; expected a list with one a word")
@@ -113,10 +113,9 @@ def pair_classification(settings: TaskSettings) -> Corpus:
     """
     if settings.pair_format not in PAIR_FORMATS:
         raise DataError(f"pair_format is {settings.pair_format!r}; expected one of {', '.join(PAIR_FORMATS)}")
-    locate = {"word_index": _by_word_index, "char_span": _by_char_span, "markers": _by_markers}
 
     def rows(table: Table, split: str, source: _Source) -> Iterator[LabeledText]:
-        pair_of = locate[settings.pair_format](table, settings)
+        pair_of = PAIR_FORMATS[settings.pair_format](table, settings)
         for row, label in enumerate(_labels(table, settings)):
             words, pair = pair_of(row)
             targets = _unless_ignored([Target(pair, label)], settings, source)
@@ -258,93 +257,3 @@ def _label_name(table: Table, row: int, label: Any, names: tuple[str, ...] | Non
     if isinstance(label, bool | int) or (isinstance(label, str) and label.strip()):
         return str(label).strip()
     raise table.row_error(row, f"label {label!r}; expected a name or a whole number")
-
-
-def _text(table: Table, row: int, text: Any) -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise table.row_error(row, f"text {text!r:.40}; expected a text that is not empty")
-    return text
-
-
-def _words(table: Table, row: int, words: Any) -> tuple[str, ...]:
-    if isinstance(words, str):
-        words = words.split()
-    if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
-        raise table.row_error(row, f"words {words!r:.60}; expected a list of words (or a text to split at blanks)")
-    return tuple(words)
-
-
-_PairOf = Callable[[int], tuple[tuple[str, ...], tuple[int, int]]]
-
-
-def _by_word_index(table: Table, settings: TaskSettings) -> _PairOf:
-    all_words = table.require(settings.words_column, "words_column")
-    firsts = table.require(settings.first_column, "first_column")
-    seconds = table.require(settings.second_column, "second_column")
-
-    def pair_of(row: int) -> tuple[tuple[str, ...], tuple[int, int]]:
-        words = _words(table, row, all_words[row])
-        first, second = _number(table, row, firsts[row]), _number(table, row, seconds[row])
-        if not (0 <= first < len(words) and 0 <= second < len(words)) or first == second:
-            raise table.row_error(row, f"word positions {first} and {second}; expected two of 0 to {len(words) - 1}")
-        return words, (first, second)
-
-    return pair_of
-
-
-def _by_char_span(table: Table, settings: TaskSettings) -> _PairOf:
-    texts = table.require(settings.text_column, "text_column")
-    names = ("first_start_column", "first_end_column", "second_start_column", "second_end_column")
-    columns = [table.require(getattr(settings, name), name) for name in names]
-
-    def pair_of(row: int) -> tuple[tuple[str, ...], tuple[int, int]]:
-        a, b, c, d = (_number(table, row, column[row]) for column in columns)
-        return _cut_out(table, row, _text(table, row, texts[row]), (a, b), (c, d))
-
-    return pair_of
-
-
-def _by_markers(table: Table, settings: TaskSettings) -> _PairOf:
-    texts = table.require(settings.text_column, "text_column")
-    if len(settings.markers) != 4 or len(set(settings.markers)) != 4 or not all(settings.markers):
-        raise DataError(f"task.markers is {settings.markers}; expected four different markers, such as <e1> </e1>")
-
-    def pair_of(row: int) -> tuple[tuple[str, ...], tuple[int, int]]:
-        text = _text(table, row, texts[row])
-        for marker in settings.markers:
-            if text.count(marker) != 1:
-                raise table.row_error(row, f"marker {marker!r} stands {text.count(marker)} times; expected once")
-        # positions in the text without the markers: each is moved left by the markers before it
-        at = [text.index(marker) for marker in settings.markers]
-        moved = [p - sum(len(m) for m, q in zip(settings.markers, at, strict=True) if q < p) for p in at]
-        plain = text
-        for marker in settings.markers:
-            plain = plain.replace(marker, "")
-        return _cut_out(table, row, plain, (moved[0], moved[1]), (moved[2], moved[3]))
-
-    return pair_of
-
-
-def _cut_out(
-    table: Table, row: int, text: str, first: tuple[int, int], second: tuple[int, int]
-) -> tuple[tuple[str, ...], tuple[int, int]]:
-    """The text as words, with each of the two spans as one of them, and where those two are."""
-    (a, b), (c, d) = sorted((first, second))
-    if not (0 <= a < b <= c < d <= len(text)) or not text[a:b].strip() or not text[c:d].strip():
-        raise table.row_error(
-            row,
-            f"spans {first} and {second} in a text of {len(text)} characters; expected two that hold a word "
-            "each and do not overlap (start, end; the end is not part of it)",
-        )
-    before, between, after = text[:a].split(), text[b:c].split(), text[d:].split()
-    words = (*before, text[a:b].strip(), *between, text[c:d].strip(), *after)
-    left, right = len(before), len(before) + 1 + len(between)
-    return words, (left, right) if first < second else (right, left)
-
-
-def _number(table: Table, row: int, value: Any) -> int:
-    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 12:
-        return int(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value == int(value):
-        return int(value)
-    raise table.row_error(row, f"position {value!r:.40}; expected a whole number")
