@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from closerlook.analysis.space_probe import Scope, per_path_cells
-from closerlook.geometry.centroids import label_centroids
+from closerlook.geometry.centroids import LabelCentroids, label_centroids
 from closerlook.geometry.projection import displacement_pca, joint_pca
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results import measures as m
@@ -56,7 +56,7 @@ def track_centroids(reader: SnapshotReader, steps: tuple[int, ...], split: str, 
         layer: The layer.
     """
     y = reader.labels(split)
-    found = []
+    found: list[LabelCentroids] = []
     mean_norm = 0.0
     for step in steps:
         X = np.asarray(reader.vectors(step, split, layer), dtype=np.float64)

@@ -128,7 +128,7 @@ def _mean_row(row: object, measure: str, values: np.ndarray) -> ResultRow:
         if len(defined) == len(values) and len(values)
         else f"{len(values) - len(defined)} of {len(values)} undefined"
     )
-    return row(measure, value, n=len(defined), note=note)  # type: ignore[operator,no-any-return]
+    return row(measure, value, n=len(defined), note=note)  # type: ignore[operator]
 
 
 def _number(value: float) -> float | None:

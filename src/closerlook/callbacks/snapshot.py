@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,10 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.settings import SnapshotSettings
 from closerlook.representations.format import MANIFEST_FILE, step_folder
-from closerlook.representations.sampling import stratified_subset
 from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
 
 if TYPE_CHECKING:
-    from closerlook.data.batching import Batch
+    from closerlook.data.batching import Batch, ExampleTable
     from closerlook.data.datamodule import CorpusDataModule
 
 log = logging.getLogger(__name__)
@@ -38,13 +37,13 @@ class _Split:
 
     Attributes:
         positions: Their positions among all examples of the split, ascending.
-        n: How many.
     """
 
     positions: np.ndarray
 
     @property
     def n(self) -> int:
+        """How many."""
         return len(self.positions)
 
 
@@ -81,11 +80,10 @@ class SnapshotCallback(pl.Callback):
         self._layers(pl_module.encoder)  # a wrong layer is an error before anything is trained
         data: CorpusDataModule = trainer.datamodule  # type: ignore[attr-defined]
         for split in self.settings.splits or ["train", "test"]:
-            examples = data.examples(split)
-            positions = stratified_subset(examples["label"].to_numpy(), self.settings.max_examples)
+            positions = data.stratified_subset(split, self.settings.max_examples)
             self._splits[split] = _Split(positions)
             if trainer.is_global_zero:
-                _write(self.root, split, examples, positions)
+                write_examples(self.root, split, _example_table(data.encoded(split).examples, positions))
         if trainer.is_global_zero and (removed := discard_unfinished(self.root)):
             log.warning("removed %d unfinished snapshot(s) of an interrupted run", len(removed))
         trainer.strategy.barrier("closerlook-snapshots-ready")
@@ -161,9 +159,9 @@ class SnapshotCallback(pl.Callback):
             share = _share(split.n, trainer)
             wanted = split.positions[share.start : share.stop]
             row_of = {int(position): share.start + i for i, position in enumerate(wanted)}
-            for batch in data.ordered_batches(name, positions=wanted, batch_size=self.batch_size):
-                rows = np.array([row_of[int(i)] for i in batch["example_index"]], dtype=np.int64)
-                yield name, rows, extract(encoder, _to_device(batch, module.device), layers)
+            for batch in data.ordered_batches(name, example_subset=wanted, batch_size=self.batch_size):
+                rows = np.array([row_of[int(i)] for i in batch.example_index], dtype=np.int64)
+                yield name, rows, extract(encoder, batch.to(module.device), layers)
 
     def _layers(self, encoder: Any) -> tuple[int, ...]:
         available = range(encoder.n_layers + 1)
@@ -190,7 +188,7 @@ def extract(encoder: PooledEncoder, batch: Batch, layers: tuple[int, ...]) -> di
     Returns:
         By layer, (n_examples, n_features).
     """
-    with torch.autocast(batch["input_ids"].device.type, enabled=False):
+    with torch.autocast(batch.input_ids.device.type, enabled=False):
         vectors = encoder.layers(batch, layers)
     return {layer: value.float().cpu().numpy() for layer, value in vectors.items()}
 
@@ -207,22 +205,20 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
             child.training = training
 
 
-def _write(root: Path, split: str, examples: pd.DataFrame, positions: np.ndarray) -> None:
-    write_examples(root, split, examples.iloc[positions])
+def _example_table(examples: ExampleTable, positions: np.ndarray) -> pd.DataFrame:
+    columns = {
+        "example_id": examples.example_ids,
+        "text_id": examples.text_ids,
+        "label": examples.labels,
+        "form": examples.forms,
+    }
+    return pd.DataFrame({name: np.array(values, dtype=object)[positions] for name, values in columns.items()})
 
 
 def _share(n: int, trainer: pl.Trainer) -> range:
     """This process's contiguous share of ``n`` rows."""
     rank, size = trainer.global_rank, trainer.world_size
     return range(n * rank // size, n * (rank + 1) // size)
-
-
-def _to_device(batch: Batch, device: torch.device) -> Batch:
-    moved: Iterable[tuple[str, Any]] = (
-        (key, value.to(device) if isinstance(value, torch.Tensor) and key != "example_index" else value)
-        for key, value in batch.items()
-    )
-    return dict(moved)  # type: ignore[return-value]
 
 
 def _epoch(trainer: pl.Trainer) -> float:

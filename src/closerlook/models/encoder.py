@@ -50,7 +50,7 @@ class PooledEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(n_examples, n_features) vectors of the last layer."""
-        output = self.backbone(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        output = self.backbone(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
         return self.pool(output.last_hidden_state, batch)
 
     def layers(self, batch: Batch, layers: tuple[int, ...]) -> dict[int, Tensor]:
@@ -64,7 +64,7 @@ class PooledEncoder(nn.Module):
             By layer, (n_examples, n_features).
         """
         output = self.backbone(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], output_hidden_states=True
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=True
         )
         return {layer: self.pool(output.hidden_states[layer], batch) for layer in layers}
 
@@ -78,11 +78,11 @@ class PooledEncoder(nn.Module):
         Returns:
             (n_examples, n_features).
         """
-        rows = batch["target_rows"]
+        rows = batch.target_rows
         if self.level == "sentence":
-            return self._pool_sentences(hidden, batch["attention_mask"])[rows]
-        subwords = batch["target_subwords"]  # (n_examples, words, pieces)
-        mask = batch["target_mask"].unsqueeze(-1).to(hidden.dtype)
+            return self._pool_sentences(hidden, batch.attention_mask)[rows]
+        subwords = batch.target_subwords  # (n_examples, words, pieces)
+        mask = batch.target_mask.unsqueeze(-1).to(hidden.dtype)
         pieces = hidden[rows[:, None, None], subwords]  # (n_examples, words, pieces, hidden_size)
         words = (pieces * mask).sum(dim=2) / mask.sum(dim=2)
         return words.flatten(start_dim=1)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torchmetrics.classification import BinaryAccuracy, MulticlassF1Score
 
+from closerlook.data.batching import IGNORED_LABEL, Batch
 from closerlook.models.encoder import PooledEncoder, freeze
-
-if TYPE_CHECKING:
-    from closerlook.data.batching import Batch
 
 OptimizerFactory = Callable[[Iterable[dict[str, Any]]], torch.optim.Optimizer]
 """Makes an optimizer from parameter groups, e.g. ``functools.partial(torch.optim.AdamW, lr=5e-5)``."""
-
-IGNORED_LABEL = -100
-"""Class index of examples whose label never occurs in training: no loss, and always an error in accuracy."""
 
 
 class FineTuningModule(pl.LightningModule):
@@ -73,8 +68,8 @@ class FineTuningModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean cross-entropy over the examples of a batch."""
-        loss = nn.functional.cross_entropy(self(batch), batch["labels"], ignore_index=IGNORED_LABEL)
-        self.log("train/loss", loss, batch_size=len(batch["labels"]), prog_bar=True)
+        loss = nn.functional.cross_entropy(self(batch), batch.labels, ignore_index=IGNORED_LABEL)
+        self.log("train/loss", loss, batch_size=len(batch.labels), prog_bar=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -86,13 +81,13 @@ class FineTuningModule(pl.LightningModule):
         self._evaluate(batch, "test")
 
     def _evaluate(self, batch: Batch, stage: str) -> None:
-        labels = batch["labels"]
+        labels = batch.labels
         if len(labels) == 0:
             return
         logits = self(batch)
         known = labels != IGNORED_LABEL
         predicted = logits.argmax(dim=-1)
-        metrics = self.metrics[stage]
+        metrics = cast(dict[str, Any], self.metrics[stage])
         metrics["accuracy"].update((predicted == labels).int(), torch.ones_like(predicted, dtype=torch.int))
         if known.any():
             loss = nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED_LABEL)
@@ -101,7 +96,7 @@ class FineTuningModule(pl.LightningModule):
         for name, metric in metrics.items():
             self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=stage == "val")
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """Optimizer with linear warm-up and linear decay to zero, stepped every update."""
         optimizer = self._optimizer_factory(self._parameter_groups())
         total = int(self.trainer.estimated_stepping_batches)

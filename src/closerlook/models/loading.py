@@ -55,6 +55,9 @@ def load_encoder(settings: ModelSettings, *, seed: int = 0) -> LoadedEncoder:
         ModelError: The package is not installed, the weights differ from their checksum, the hub id is
             unknown or out of reach, there is no safetensors file, or the tokenizer has no fast version.
     """
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # "Loading weights" is done in a moment
     folder = _local_folder(settings)
     target = str(folder) if folder is not None else _check_hub(settings)
     if folder is not None:

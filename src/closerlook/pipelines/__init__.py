@@ -1,1 +1,1 @@
-"""closerlook."""
+"""Build objects from a configuration, run them, return a result."""

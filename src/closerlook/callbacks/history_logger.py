@@ -1,0 +1,89 @@
+"""Every logged metric in one plain file, whatever else is logged to: the run's own record."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
+from pytorch_lightning.utilities import rank_zero_only
+
+from closerlook.results.files import replacing
+from closerlook.results.run import HISTORY_FILE, load_history
+
+_FLUSH_S = 5.0
+
+
+class HistoryLogger(Logger):
+    """Writes ``metrics.csv``: columns ``step``, ``epoch`` and one per metric, a row per logged step.
+
+    The file is replaced as a whole, so that a reader or a killed process never sees half of it.
+
+    Args:
+        run_dir: The run's directory.
+        resume_step: Rows after this step were written by an interrupted run and will be logged again;
+            they are dropped. None starts an empty record.
+    """
+
+    def __init__(self, run_dir: Path, resume_step: int | None = None) -> None:
+        super().__init__()
+        self._path = Path(run_dir) / HISTORY_FILE
+        self._rows: dict[int, dict[str, float]] = {}
+        self._flushed = 0.0
+        if resume_step is not None:
+            self._keep(resume_step)
+
+    def _keep(self, last_step: int) -> None:
+        for record in load_history(self._path.parent).to_dict("records"):
+            row = {str(key): value for key, value in record.items() if pd.notna(value)}
+            step = int(row.pop("step"))
+            if step <= last_step:
+                self._rows[step] = row
+
+    @property
+    def name(self) -> str:
+        """Name of the logger."""
+        return "history"
+
+    @property
+    def version(self) -> str:
+        """One record per run directory."""
+        return ""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> HistoryLogger:
+        """The logger itself."""
+        return self
+
+    @rank_zero_only
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Settings are in config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Add metrics to a step's row."""
+        self._rows.setdefault(int(step or 0), {}).update({key: float(value) for key, value in metrics.items()})
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write the file, at most every few seconds."""
+        if time.monotonic() - self._flushed > _FLUSH_S:
+            self._write()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write what is left."""
+        self._write()
+
+    def _write(self) -> None:
+        if not self._rows:
+            return
+        frame = pd.DataFrame([{"step": step} | self._rows[step] for step in sorted(self._rows)])
+        first = ["step", "epoch"] if "epoch" in frame else ["step"]
+        frame = frame[first + sorted(column for column in frame if column not in first)]
+        with replacing(self._path) as temporary:
+            frame.to_csv(temporary, index=False)
+        self._flushed = time.monotonic()

@@ -1,0 +1,69 @@
+"""One clear message for a mistake that the user can mend; a traceback for everything else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_USER_ERROR = 1
+
+
+def user_errors() -> tuple[type[Exception], ...]:
+    """The errors whose message says what to do."""
+    from closerlook.data.errors import DataError
+    from closerlook.models.loading import ModelError
+    from closerlook.representations.format import SnapshotError
+    from closerlook.results.run import RunError
+
+    return (DataError, ModelError, SnapshotError, RunError)
+
+
+@contextmanager
+def one_clear_message() -> Iterator[None]:
+    """Print a user error as one message and exit with 1; in a sweep, let it fail its own job only."""
+    try:
+        yield
+    except user_errors() as error:
+        if _in_multirun() or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(f"\nerror: {error}", file=sys.stderr)
+        raise SystemExit(_USER_ERROR) from None
+    except KeyboardInterrupt:
+        print("\nstopped. Run the same command again to go on from the last checkpoint.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _in_multirun() -> bool:
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def quiet(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a command without the chatter of libraries that says nothing to its user."""
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        import logging
+        import warnings
+
+        for name in _CHATTY:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        for message in _HARMLESS:
+            warnings.filterwarnings("ignore", message=message)
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+_CHATTY = ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda", "httpx", "torch.distributed")
+
+_HARMLESS = (
+    r".*does not have many workers.*",  # batches are made faster than they are used
+    r".*exists and is not empty.*",  # the run directory is ours
+    r".*LeafSpec.*is deprecated.*",  # Lightning 2.6 with torch 2.13; nothing a user can do
+    r".*GPU available but not used.*",
+)

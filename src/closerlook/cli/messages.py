@@ -1,0 +1,94 @@
+"""What the commands say when they are done."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from closerlook.results import measures as m
+
+if TYPE_CHECKING:
+    from closerlook.pipelines.probe import ProbeRunOutcome
+    from closerlook.pipelines.train import TrainOutcome
+
+_SUMMARY = (
+    ("accuracy", "linear", m.ACCURACY, "test", "{:.1%}"),
+    ("clusters", "direct", m.N_CLUSTERS, "train", "{:.0f}"),
+    ("mean min. distance", "direct", m.MEAN_MIN_DISTANCE, "train", "{:.3f}"),
+    ("train-test r", "similarity", m.TRAIN_TEST_SIMILARITY, "train-test", "{:.2f}"),
+    ("r to first", "similarity", m.SIMILARITY_TO_FIRST, "train", "{:.2f}"),
+    ("centroid move", "centroids", m.MEAN_DISPLACEMENT, "train", "{:.2f}"),
+)
+
+
+def print_training(outcome: TrainOutcome) -> None:
+    """Say how training went, and what to do next."""
+    console = Console(highlight=False)
+    command = f"python probe.py run_dir={shlex.quote(str(outcome.run_dir))}"
+    if outcome.skipped:
+        console.print(f"\nfinished before with the same settings: {outcome.run_dir}  (overwrite=true trains again)")
+    else:
+        info = outcome.info
+        title = info.title if info else ""
+        scores = "  ".join(f"{key} {value:.4f}" for key, value in sorted(outcome.metrics.items()))
+        console.print(
+            f"\n[bold]{title}[/bold] tuned in {outcome.seconds:.0f} s, "
+            f"{outcome.snapshot_seconds:.0f} s of them for {outcome.n_snapshots} snapshots\n  {scores}"
+        )
+        console.print(f"  run directory: {outcome.run_dir}", soft_wrap=True)
+    console.print(f"  next:          [bold]{command}[/bold]", soft_wrap=True)
+
+
+def print_probing(outcome: ProbeRunOutcome) -> None:
+    """The before/after table, and where everything is."""
+    console = Console(highlight=False)
+    console.print()
+    console.print(summary_table(outcome.table, f"{outcome.results.info.title}: before -> after tuning"))
+    kept = f", {outcome.n_kept} kept from before" if outcome.n_kept else ""
+    console.print(f"  {outcome.n_computed} cells computed in {outcome.seconds:.1f} s{kept}")
+    for failed in outcome.failed[:5]:
+        key = failed.key
+        console.print(f"  [red]failed[/red] {key.probe} {key.split} layer {key.layer} step {key.step}: {failed.error}")
+    console.print(f"  results: {outcome.table_file}", soft_wrap=True)
+    if outcome.report is not None:
+        console.print(f"  report:  [bold]{outcome.report}[/bold]  (open it in a browser)", soft_wrap=True)
+
+
+def summary_table(table: pd.DataFrame, title: str) -> Table:
+    """Before and after, a line a layer.
+
+    Args:
+        table: Tidy results.
+        title: Heading of the table.
+    """
+    n_labels = table.loc[(table.measure == m.N_LABELS) & (table.split == "train"), "value"]
+    caption = f"{n_labels.iloc[0]:.0f} labels; linear = as many clusters as labels" if len(n_labels) else None
+    shown = [column for column in _SUMMARY if ((table.probe == column[1]) & (table.measure == column[2])).any()]
+    grid = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    grid.add_column("layer", justify="right")
+    for name, *_ in shown:
+        grid.add_column(name, justify="right")
+    for layer in sorted(table.layer.unique()):
+        cells = [_before_after(table[table.layer == layer], *column[1:]) for column in shown]
+        grid.add_row(str(layer), *cells)
+    return grid
+
+
+def _before_after(table: pd.DataFrame, probe: str, measure: str, split: str, form: str) -> str:
+    rows = table[(table.probe == probe) & (table.measure == measure) & (table.split == split) & (table.label == "")]
+    if rows.empty:
+        return "-"
+    ordered = rows.sort_values("step")
+    first, last = (_number(v, form) for v in (ordered.value.iloc[0], ordered.value.iloc[-1]))
+    if measure in (m.SIMILARITY_TO_FIRST, m.MEAN_DISPLACEMENT) or len(ordered) == 1:
+        return last
+    return f"{first} -> {last}"
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else form.format(value)

@@ -1,0 +1,36 @@
+"""``probe.py`` and ``closerlook-probe``."""
+
+from __future__ import annotations
+
+import os
+
+import hydra
+from omegaconf import DictConfig
+
+from closerlook.cli.errors import one_clear_message, quiet
+from closerlook.config import config_dir, register
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+register()
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="probe")
+def main(config: DictConfig) -> None:
+    """Probe one run, or vectors of your own."""
+    with one_clear_message():
+        _run(config)
+
+
+@quiet
+def _run(config: DictConfig) -> None:
+    from closerlook.cli.messages import print_probing
+    from closerlook.pipelines.probe import probe
+
+    outcome = probe(config)
+    print_probing(outcome)
+    if outcome.failed:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

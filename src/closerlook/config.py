@@ -1,0 +1,190 @@
+"""The typed schema of the command line, the resolvers that conf/ uses, and where conf/ is."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import dataclass, field, fields, make_dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from closerlook.data.settings import TaskSettings
+from closerlook.models.settings import FineTuningSettings, ModelSettings, SnapshotSettings
+
+
+def _editable(settings: type) -> Any:
+    """The same fields in a dataclass that is not frozen: a frozen one would be read-only on the command line."""
+    columns = []
+    for f in fields(settings):
+        default = field(default_factory=f.default_factory) if f.default_factory is not NO_DEFAULT else f.default
+        columns.append((f.name, f.type, default))
+    schema = make_dataclass(f"{settings.__name__}Schema", columns)  # type: ignore[arg-type]
+    schema.__module__ = settings.__module__  # so that annotations written as text resolve
+    return schema
+
+
+TaskSchema = _editable(TaskSettings)
+
+
+@dataclass
+class PathSettings:
+    """Where things are.
+
+    Attributes:
+        data_dir: Source files of the paper's tasks; the environment variable CLOSERLOOK_DATA_DIR sets it.
+        runs_dir: Where runs are written.
+    """
+
+    data_dir: str = "data"
+    runs_dir: str = "runs"
+
+
+@dataclass
+class TrainConfig:
+    """Settings of train.py.
+
+    Attributes:
+        task: Which data.
+        model: Which encoder.
+        finetuning: How it is tuned.
+        snapshot: What is stored of the space, and when.
+        optimizer: A ``_partial_`` node that makes the optimizer.
+        trainer: Arguments of ``pytorch_lightning.Trainer``.
+        callbacks: Named callback nodes.
+        logger: Named logger nodes.
+        paths: Where things are.
+        seed: Seeds weights of the head, order of the data and dropout.
+        ckpt_path: Checkpoint to resume from; null resumes an interrupted run by itself.
+        overwrite: Delete what an earlier run left in the same directory.
+        tags: Tags of the run.
+        run_dir: The run's directory.
+    """
+
+    task: TaskSchema = field(default_factory=TaskSchema)  # type: ignore[valid-type]
+    model: ModelSettings = field(default_factory=ModelSettings)
+    finetuning: FineTuningSettings = field(default_factory=FineTuningSettings)
+    snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] | None = field(default_factory=dict)
+    logger: dict[str, Any] | None = field(default_factory=dict)
+    paths: PathSettings = field(default_factory=PathSettings)
+    seed: int = 0
+    ckpt_path: str | None = None
+    overwrite: bool = False
+    tags: list[str] = field(default_factory=list)
+    run_dir: str = "${hydra:runtime.output_dir}"
+
+
+@dataclass
+class ProbeConfig:
+    """Settings of probe.py.
+
+    Attributes:
+        run_dir: Directory of the run to probe, as train.py printed it.
+        vectors: Instead of a run: your own vectors (.npy, .npz, .parquet, .safetensors).
+        labels: Labels of ``vectors``, one a line (.txt) or an array; null when the file holds them.
+        released_dir: Instead of a run: a folder of the released DirectProbe code.
+        as_released: With ``released_dir``: drop clusters of 5 points or fewer and write 0 for missing
+            pairs, as the released code does.
+        output_dir: Where results of ``vectors`` or ``released_dir`` go.
+        probe: Named probe nodes.
+        steps: ``all``, ``first_last``, or a list of steps.
+        layers: ``all``, ``last``, or a list of layers.
+        splits: Splits to look at.
+        n_jobs: Processes; -1 = all cores.
+        report: Write report.html.
+        verify: Compare every stored vector file with its checksum first.
+        logger: Named logger nodes.
+        paths: Where things are.
+        tags: Tags of the run.
+    """
+
+    run_dir: str | None = None
+    vectors: str | None = None
+    labels: str | None = None
+    released_dir: str | None = None
+    as_released: bool = False
+    output_dir: str | None = None
+    probe: dict[str, Any] = field(default_factory=dict)
+    steps: Any = "all"
+    layers: Any = "all"
+    splits: list[str] = field(default_factory=lambda: ["train", "test"])
+    n_jobs: int = -1
+    report: bool = True
+    verify: bool = False
+    logger: dict[str, Any] | None = field(default_factory=dict)
+    paths: PathSettings = field(default_factory=PathSettings)
+    tags: list[str] = field(default_factory=list)
+
+
+IDENTITY_KEYS = ("task", "model", "finetuning", "snapshot", "optimizer", "trainer", "callbacks", "seed")
+"""Settings that decide what a run computes; the others decide where it goes and who sees it."""
+
+_NOT_IN_NAME = re.compile(
+    r"^(\+*)(task|model|seed|overwrite|ckpt_path|tags|run_dir)=|^\+*(logger|paths|hydra|trainer|callbacks)[.=/@]"
+)
+_NAME_LENGTH = 100
+
+
+def config_dir() -> Path:
+    """The folder of conf/: the packaged copy if there is one, else the checkout's.
+
+    Raises:
+        FileNotFoundError: Neither is there.
+    """
+    here = Path(__file__).resolve().parent
+    for folder in (here / "conf", here.parents[1] / "conf"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise FileNotFoundError(
+        f"conf/ is missing: expected {here / 'conf'} (installed) or {here.parents[1] / 'conf'} (checkout). "
+        "Install closerlook again"
+    )
+
+
+def register() -> None:
+    """Register the schemas and resolvers; safe to call more than once."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    store.store(name="probe_schema", node=ProbeConfig)
+    OmegaConf.register_new_resolver("closerlook.variant", variant, replace=True)
+    OmegaConf.register_new_resolver("closerlook.paper_epochs", paper_epochs, replace=True)
+    OmegaConf.register_new_resolver("closerlook.directory", lambda path: str(path or "."), replace=True)
+
+
+def variant(overrides: Any) -> str:
+    """What a run directory's name says besides task, model and seed: the other overrides.
+
+    Args:
+        overrides: The command line's overrides, e.g. ``["task=pos", "finetuning.epochs=1"]``.
+
+    Returns:
+        ``",finetuning.epochs=1"``, or an empty text. Characters that paths do not take are replaced; very
+        long names are cut and made unique by a digest.
+    """
+    kept = sorted(str(o).lstrip("+") for o in overrides if not _NOT_IN_NAME.match(str(o)))
+    if not kept:
+        return ""
+    name = re.sub(r"[^A-Za-z0-9._=,+-]+", "_", ",".join(kept))
+    if len(name) > _NAME_LENGTH:
+        name = f"{name[: _NAME_LENGTH - 9]}-{hashlib.sha256(','.join(kept).encode()).hexdigest()[:8]}"
+    return f",{name}"
+
+
+def paper_epochs(model: str) -> int:
+    """Epochs in the paper: 10, and 3 for BERT-base (Zhou & Srikumar 2022, appendix)."""
+    return 3 if model == "bert_base" else 10
+
+
+def identity(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a resolved configuration that decides what is computed."""
+    kept = {key: config.get(key) for key in IDENTITY_KEYS}
+    trainer = dict(kept.get("trainer") or {})
+    for key in ("enable_progress_bar", "enable_model_summary", "default_root_dir", "log_every_n_steps"):
+        trainer.pop(key, None)
+    return kept | {"trainer": trainer}

@@ -1,0 +1,225 @@
+"""Fine-tune one encoder on one task with one seed, and store its space along the way."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from closerlook.pipelines.logging_targets import live_sink, log_snapshots, open_loggers
+from closerlook.pipelines.run_state import FAILED, FINISHED, RUNNING, decide, identity_digest, write_state
+from closerlook.results.files import write_text
+from closerlook.results.run import CONFIG_FILE, RESULTS_FOLDER, SNAPSHOTS_FOLDER, RunInfo
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """What training gave.
+
+    Attributes:
+        run_dir: The run's directory.
+        info: What the run is; None when it was finished before and skipped.
+        metrics: Test metrics of the tuned model.
+        seconds: Wall time of the fit, snapshots included.
+        snapshot_seconds: Wall time of the snapshots.
+        n_snapshots: Snapshots on disk.
+        skipped: The run was finished before with the same settings.
+    """
+
+    run_dir: Path
+    info: RunInfo | None
+    metrics: dict[str, float]
+    seconds: float = 0.0
+    snapshot_seconds: float = 0.0
+    n_snapshots: int = 0
+    skipped: bool = False
+
+
+def train(config: DictConfig) -> TrainOutcome:
+    """Run one fine-tuning job.
+
+    Args:
+        config: A composed ``train`` configuration.
+
+    Raises:
+        RunError: The run directory holds another configuration.
+        DataError: The data is missing or malformed.
+        ModelError: The encoder cannot be loaded.
+        SnapshotError: A snapshot cannot be written.
+    """
+    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    run_dir = Path(settings["run_dir"])
+    decision = decide(run_dir, settings, overwrite=settings["overwrite"], ckpt_path=settings["ckpt_path"])
+    if decision.action == "skip":
+        return TrainOutcome(run_dir, RunInfo.load(run_dir), {}, skipped=True)
+    digest = identity_digest(settings)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_state(run_dir, RUNNING, digest)
+    try:
+        outcome = _fit(config, settings, run_dir, decision.checkpoint)
+    except BaseException as error:
+        write_state(run_dir, FAILED, digest, f"{type(error).__name__}: {error}")
+        raise
+    write_state(run_dir, FINISHED, digest)
+    return outcome
+
+
+def _fit(config: DictConfig, settings: dict[str, Any], run_dir: Path, checkpoint: Path | None) -> TrainOutcome:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forked workers would warn and fall back to it anyway
+    import pytorch_lightning as pl
+    from hydra.utils import instantiate
+
+    from closerlook.callbacks.history_logger import HistoryLogger
+    from closerlook.callbacks.snapshot import SnapshotCallback
+
+    pl.seed_everything(settings["seed"], workers=True, verbose=False)
+    data, module, info = _build(config, settings)
+    info.save(run_dir)
+    write_text(run_dir / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
+    with ExitStack() as stack:
+        loggers = open_loggers(stack, settings, run_dir, info, job_type="train")
+        history = HistoryLogger(run_dir, _step_of(checkpoint))
+        callbacks = _callbacks(config, settings, run_dir, loggers)
+        trainer = instantiate(config.trainer, _convert_="object", _partial_=True)(
+            callbacks=callbacks, logger=[history, *loggers], default_root_dir=str(run_dir)
+        )
+        start = time.perf_counter()
+        trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        seconds = time.perf_counter() - start
+        tested = trainer.test(module, datamodule=data, verbose=False)
+        snapshots = [c for c in callbacks if isinstance(c, SnapshotCallback)]
+        if snapshots:
+            log_snapshots(loggers, run_dir)
+    return TrainOutcome(
+        run_dir=run_dir,
+        info=info,
+        metrics={key: float(value) for key, value in tested[0].items()} if tested else {},
+        seconds=seconds,
+        snapshot_seconds=sum(c.seconds for c in snapshots),
+        n_snapshots=len(list((run_dir / SNAPSHOTS_FOLDER).glob("step-*"))),
+    )
+
+
+def _build(config: DictConfig, settings: dict[str, Any]) -> tuple[Any, Any, RunInfo]:
+    """The data, the module and the run's description, from flat settings."""
+    from hydra.utils import instantiate
+
+    from closerlook.data.datamodule import CorpusDataModule
+    from closerlook.data.settings import TaskSettings
+    from closerlook.data.tasks import load_corpus
+    from closerlook.models.encoder import PooledEncoder
+    from closerlook.models.finetuning_module import FineTuningModule
+    from closerlook.models.loading import load_encoder
+    from closerlook.models.settings import ModelSettings
+
+    task, tuning, model = settings["task"], settings["finetuning"], ModelSettings(**settings["model"])
+    corpus = load_corpus(TaskSettings(**task))
+    loaded = load_encoder(model, seed=settings["seed"])
+    data = CorpusDataModule(
+        corpus,
+        loaded.tokenizer,
+        batch_size=tuning["batch_size"],
+        eval_batch_size=tuning["eval_batch_size"],
+        seed=settings["seed"],
+        max_length=task["max_length"],
+        allow_truncation=task["allow_truncation"],
+        allow_dropped_words=task["allow_dropped_words"],
+    )
+    data.setup()
+    encoder = PooledEncoder(loaded.backbone, corpus.level, model.sentence_pooling)
+    module = FineTuningModule(
+        encoder,
+        len(corpus.label_names),
+        optimizer=instantiate(config.optimizer),
+        warmup_fraction=tuning["warmup_fraction"],
+        head_dropout=tuning["head_dropout"],
+        weight_decay=float(settings["optimizer"].get("weight_decay", 0.0)),
+        freeze_encoder=tuning["freeze_encoder"],
+        compile_encoder=tuning["compile"],
+    )
+    module.train()  # `from_pretrained` leaves the encoder in evaluation mode, and Lightning keeps the mode it finds
+    return data, module, _describe(settings, corpus, loaded, data)
+
+
+def _describe(settings: dict[str, Any], corpus: Any, loaded: Any, data: Any) -> RunInfo:
+    from closerlook.data.checks import contradictions
+    from closerlook.pipelines.provenance import git_commit, now, versions
+
+    batches = len(data.train_dataloader())
+    found = contradictions(corpus)
+    notes = list(corpus.notes) + [_split_note(split, data.encoded(split).report) for split in data.splits]
+    if found:
+        notes.append(f"{len(found)} inputs stand with different labels: no classifier can be right on all of them.")
+    for note in notes:
+        log.info(note)
+    return RunInfo(
+        task=corpus.name,
+        level=corpus.level,
+        model=settings["model"]["name"],
+        model_source=loaded.source,
+        model_revision=loaded.revision,
+        seed=settings["seed"],
+        label_names=corpus.label_names,
+        n_layers=loaded.n_layers,
+        hidden_size=loaded.hidden_size,
+        n_train=data.encoded("train").n_examples,
+        n_test=data.encoded("test").n_examples,
+        n_epochs=settings["finetuning"]["epochs"],
+        n_updates=batches * settings["finetuning"]["epochs"],
+        created=now(),
+        git_commit=git_commit(),
+        versions=versions(),
+        checksums=dict(corpus.checksums),
+        notes=tuple(notes),
+    )
+
+
+def _split_note(split: str, report: Any) -> str:
+    """What of a split the encoder reads; in full when something was lost."""
+    if report.n_kept_examples < report.n_examples or report.n_truncated_texts or report.n_dropped_words:
+        return f"{split}: {report.summary()}"
+    return (
+        f"{split}: {report.n_examples:,} examples in {report.n_texts:,} texts, the longest of {report.longest} subwords"
+    )
+
+
+def _callbacks(config: DictConfig, settings: dict[str, Any], run_dir: Path, loggers: list[Any]) -> list[Any]:
+    from hydra.utils import instantiate
+
+    from closerlook.callbacks.live_probe import LiveProbeCallback
+    from closerlook.callbacks.snapshot import SnapshotCallback
+    from closerlook.models.settings import SnapshotSettings
+
+    callbacks = [instantiate(node) for node in (config.callbacks or {}).values() if node is not None]
+    if not settings["trainer"].get("enable_progress_bar", True):
+        from pytorch_lightning.callbacks import ProgressBar
+
+        callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
+    if settings["snapshot"]["enabled"]:
+        snapshot = SnapshotSettings(**settings["snapshot"])
+        default = settings["finetuning"]["eval_batch_size"]
+        callbacks.insert(0, SnapshotCallback(run_dir / SNAPSHOTS_FOLDER, snapshot, default_batch_size=default))
+    for callback in callbacks:
+        if isinstance(callback, LiveProbeCallback):
+            callback.attach(run_dir / RESULTS_FOLDER)
+            callback.sinks.append(live_sink(loggers))
+    return callbacks
+
+
+def _step_of(checkpoint: Path | None) -> int | None:
+    """The number of updates at a checkpoint."""
+    if checkpoint is None:
+        return None
+    import torch
+
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
