@@ -1,0 +1,69 @@
+"""One measured number with what makes it mean something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from closerlook.geometry.validation import UndefinedMeasureError
+
+
+@dataclass(frozen=True)
+class MeasureValue:
+    """A measure on one space, or on one pair of spaces.
+
+    Attributes:
+        value: the measure; NaN where undefined, with the reason.
+        low: lower end of its 95 % interval; NaN where none is computed.
+        high: upper end.
+        control: the same number where there is nothing to find (shuffled labels, a Gaussian, ...), or the number
+            it has to be read against; NaN where there is none.
+        control_name: what the control is; empty where there is none.
+        p_value: of a permutation test; NaN where there is none.
+        n: points, labels or pairs behind the value, as the note says; 0 where undefined.
+        note: how it was computed where that matters (subsample, units of ``n``).
+        reason: why value is NaN; empty otherwise.
+    """
+
+    value: float
+    low: float = np.nan
+    high: float = np.nan
+    control: float = np.nan
+    control_name: str = ""
+    p_value: float = np.nan
+    n: int = 0
+    note: str = ""
+    reason: str = ""
+
+    def to_dict(self, prefix: str = "") -> dict[str, float | int | str]:
+        """Return the fields by name, each name after ``prefix``."""
+        return {prefix + name: value for name, value in asdict(self).items()}
+
+
+Report = dict[str, MeasureValue]
+
+
+def measured(names: Iterable[str], compute: Callable[[], Report]) -> Report:
+    """Return what ``compute`` returns, or a NaN with the reason for each name where it is undefined.
+
+    Args:
+        names: the names that compute gives values to.
+        compute: takes nothing; may raise UndefinedMeasureError.
+
+    Returns:
+        A value for each name.
+    """
+    try:
+        return compute()
+    except UndefinedMeasureError as error:
+        return {name: MeasureValue(np.nan, reason=str(error)) for name in names}
+
+
+def control_of(compute: Callable[[], float]) -> float:
+    """Return a control, NaN where it is undefined (its measure may still stand)."""
+    try:
+        return compute()
+    except UndefinedMeasureError:
+        return np.nan
