@@ -37,6 +37,8 @@ from closerlook.results import measures as m
 MANY_LABELS = 8
 """With more labels than this, only the ones that gain most and least are coloured and named."""
 
+_MAX_NAMED = 60
+
 
 def labels_over_training(
     table: pd.DataFrame, *, layer: int, split: str = "train", measure: str = m.MIN_DISTANCE, highlight: int = 3
@@ -60,8 +62,12 @@ def labels_over_training(
         return nothing_to_draw(title, f"no {name_of(measure)} at layer {layer} on {split}")
     colours = line_colours(series, highlight)
     figure = new_figure(title, height=440)
+    drawn: list[pd.Series] = []
     for label in sorted(series.columns, key=lambda name: name in colours):
-        _add_line(figure, series[label], str(label), colours.get(label))
+        # Labels that are each other's nearest share one line: the second is dashed, so that both colours show.
+        hides = label in colours and any(np.array_equal(line, series[label], equal_nan=True) for line in drawn)
+        _add_line(figure, series[label], str(label), colours.get(label), "dash" if hides else "solid")
+        drawn += [series[label]] if label in colours else []
     mean = series.mean(axis=1, skipna=True)
     figure.add_scatter(
         x=mean.index, y=mean, mode="lines", line={"color": MEAN, "width": 3, "dash": "dot"},
@@ -86,13 +92,13 @@ def line_colours(series: pd.DataFrame, highlight: int) -> dict[str, str]:
     return dict(zip(most, RISERS, strict=False)) | dict(zip(reversed(least), LAGGARDS, strict=False))
 
 
-def _add_line(figure: go.Figure, line: pd.Series, label: str, colour: str | None) -> None:
+def _add_line(figure: go.Figure, line: pd.Series, label: str, colour: str | None, dash: str) -> None:
     named = colour is not None
     figure.add_scatter(
         x=line.index,
         y=line,
         mode="lines+markers" if named or len(line) < 3 else "lines",
-        line={"color": colour or CONTEXT, "width": 2.5 if named else 1},
+        line={"color": colour or CONTEXT, "width": 2.5 if named else 1, "dash": dash},
         marker={"size": 6},
         name=safe(label),
         text=[safe(label)] * len(line),
@@ -149,20 +155,12 @@ def label_distance_heatmap(
     defined = [i for i in range(len(matrices.steps)) if np.isfinite(matrices.distances[i]).any()]
     places = cluster_order(matrices.distances[defined[-1]]) if order == "cluster" else range(len(matrices.labels))
     chosen = evenly(len(matrices.steps), max_snapshots)
-    figure = new_figure(title, height=_side(len(matrices.labels)))
+    figure = new_figure(title)
     for shot in chosen:
         _add_matrix(figure, matrices, int(shot), list(places), visible=shot == chosen[-1])
-    _add_slider(figure, matrices, chosen)
-    names = [safe(matrices.labels[i]) for i in places]
-    few = len(names) <= 60
-    ticks = {"type": "category", "showgrid": False, "showticklabels": few, "ticks": "", "categoryorder": "array"}
-    size = {"size": 12 if len(names) <= 20 else 9}
     text = [short(matrices.labels[i], 16) for i in places]
-    marks = {"tickmode": "array", "tickvals": names, "ticktext": text, "tickfont": size}
-    figure.update_xaxes(**ticks, **marks, categoryarray=names, tickangle=-60 if len(names) > 8 else 0)
-    figure.update_yaxes(**ticks, **marks, categoryarray=names, autorange="reversed", scaleanchor="x",
-                        constrain="domain")  # fmt: skip
-    figure.update_xaxes(constrain="domain")
+    _name_axes(figure, [safe(matrices.labels[i]) for i in places], text)
+    _add_slider(figure, matrices, chosen, below=int(figure.layout.margin.l * 0.8))
     figure.update_layout(coloraxis={
         "colorscale": SCALE, "cmin": 0, "cmax": float(np.nanmax(matrices.distances)),
         "colorbar": {"title": {"text": "distance", "side": "right"}, "thickness": 12, "outlinewidth": 0},
@@ -170,8 +168,23 @@ def label_distance_heatmap(
     return figure
 
 
-def _side(n_labels: int) -> int:
-    return int(np.clip(300 + 14 * n_labels, 420, 860))
+def _name_axes(figure: go.Figure, names: list[str], text: list[str]) -> None:
+    """Label names on both axes, with margins that hold the longest one (plotly's own try gives up on matrices)."""
+    size = 12 if len(names) <= 20 else 9
+    room = int(max(len(name) for name in text) * size * 0.58) + 14 if len(names) <= _MAX_NAMED else 24
+    axis = {
+        "type": "category", "categoryorder": "array", "categoryarray": names, "showgrid": False, "ticks": "",
+        "automargin": False, "constrain": "domain", "showticklabels": len(names) <= _MAX_NAMED,
+        "tickmode": "array", "tickvals": names, "ticktext": text, "tickfont": {"size": size},
+    }  # fmt: skip
+    figure.update_xaxes(**axis, tickangle=-60 if len(names) > 8 else -30)
+    figure.update_yaxes(**axis, autorange="reversed", scaleanchor="x")
+    side = int(np.clip(26 * len(names), 280, 700))
+    figure.update_layout(
+        margin={"l": room, "b": 24, "r": 90},  # the slider makes room for itself
+        height=side + 56 + int(room * 0.8) + 96,
+        meta={"max_width": side + room + 90},
+    )
 
 
 def _add_matrix(figure: go.Figure, matrices: Matrices, shot: int, places: Sequence[int], *, visible: bool) -> None:
@@ -209,7 +222,7 @@ def _reason(matrices: Matrices, shot: int, row: int, column: int) -> str:
     return note or "not measured"
 
 
-def _add_slider(figure: go.Figure, matrices: Matrices, chosen: np.ndarray) -> None:
+def _add_slider(figure: go.Figure, matrices: Matrices, chosen: np.ndarray, below: int) -> None:
     n = len(chosen)
     steps = [
         {
@@ -221,6 +234,6 @@ def _add_slider(figure: go.Figure, matrices: Matrices, chosen: np.ndarray) -> No
     ]
     figure.update_layout(sliders=[{
         "active": n - 1, "steps": steps, "currentvalue": {"prefix": "epoch ", "xanchor": "left"},
-        "pad": {"t": 64, "b": 4}, "len": 1, "x": 0, "bgcolor": CONTEXT, "bordercolor": CONTEXT,
+        "pad": {"t": below + 16, "b": 4}, "len": 1, "x": 0, "bgcolor": CONTEXT, "bordercolor": CONTEXT,
         "activebgcolor": PALETTE[0], "tickcolor": CONTEXT, "font": {"size": 11},
     }])  # fmt: skip

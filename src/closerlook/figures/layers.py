@@ -156,7 +156,7 @@ def before_after(
         The figure: layers across, one line before and one after, 95 % intervals as bars where there are any,
         the control of the last snapshot dotted.
     """
-    title = title or f"{name_of(measure).capitalize()} by layer, {split}"
+    title = title or f"{name_of(measure).capitalize()} by layer" + (f", {split}" if split != "train-test" else "")
     rows = rows_of(table, measure, probe=probe, split=split)
     rows = rows[rows["label"] == ""]
     if rows["value"].notna().sum() == 0:

@@ -44,8 +44,8 @@ def name_of(measure: str) -> str:
 
 def axis_title(measure: str) -> str:
     """``name (unit)``."""
-    unit = unit_of(measure)
-    return f"{name_of(measure)} ({unit})" if unit and unit != name_of(measure) else name_of(measure)
+    unit, name = unit_of(measure), name_of(measure)
+    return name if not unit or unit in name else f"{name} ({unit})"
 
 
 _NAMES = {

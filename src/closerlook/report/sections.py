@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import plotly.graph_objects as go
@@ -31,12 +31,14 @@ class Slot:
         by: What the reader chooses: ``layer`` and ``split``, ``split``, or nothing.
         figures: The figures by choice, e.g. ``{"6|train": ...}``; ``{"": ...}`` when there is no choice.
         wide: Several panels: on a narrow screen it scrolls sideways instead of shrinking.
+        max_width: Pixels; 0 = as wide as the page.
     """
 
     name: str
     by: tuple[str, ...]
     figures: dict[str, go.Figure]
     wide: bool = False
+    max_width: int = 0
 
     @property
     def title(self) -> str:
@@ -47,9 +49,10 @@ class Slot:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: a heading, what it shows, when not to trust it, its figures."""
+    """A part of the page: its name in the navigation, a heading, what it shows, when not to trust it, its figures."""
 
     key: str
+    nav: str
     heading: str
     what: str
     caution: str
@@ -99,6 +102,7 @@ def _min_distance(results: RunResults) -> Section:
     table = results.table
     return Section(
         "min-distance",
+        "Nearest",
         "How far is each label from its nearest neighbour?",
         "One line a label. Its height is the distance between the convex hull of the label's examples and the "
         "nearest hull of another label: the width of the margin that a linear classifier could have. Lines that "
@@ -117,14 +121,24 @@ def _min_distance(results: RunResults) -> Section:
 def _label_distances(results: RunResults) -> Section:
     return Section(
         "label-distances",
+        "Pairs",
         "Which labels are close to which?",
         "The distance between every two labels; move the slider through training. All snapshots share one colour "
         "scale, and labels that end up close stand beside each other.",
         "A cross is a pair without a distance (rest the pointer on it for the reason); it is not a distance of 0. "
         "Where a label has several clusters, its distances are means over them. With many snapshots the slider "
         "holds an even selection.",
-        _slot("label_distances", ("layer", "split"), _heatmaps(results)),
+        _square(_slot("label_distances", ("layer", "split"), _heatmaps(results))),
     )
+
+
+def _square(slots: list[Slot]) -> list[Slot]:
+    """Matrices as wide as they are high, with room for names and the colour bar."""
+    return [replace(slot, max_width=max(_width(f) for f in slot.figures.values())) for slot in slots]
+
+
+def _width(figure: go.Figure) -> int:
+    return int((figure.layout.meta or {}).get("max_width", 0))
 
 
 def _heatmaps(results: RunResults) -> Iterable[tuple[str, go.Figure]]:
@@ -153,6 +167,7 @@ def _maps(results: RunResults) -> Section:
         slots += _by_split(f"map_{measure}", splits_of(table, measure), partial(layer_map, table, measure))
     return Section(
         "maps",
+        "Maps",
         "What changes at which layer, and when?",
         "Snapshots across, layers upward (0 = embeddings). Clusters: as many as labels means that the space is "
         "linear. Similarity: Pearson correlation of the label distances with those before tuning; 1 means that "
@@ -172,6 +187,7 @@ def _similarity(results: RunResults) -> Section:
             slots += _slot(f"course_{measure}", (), [("", before_after(table, measure, split=splits[0]))])
     return Section(
         "before-after",
+        "Layers",
         "Before and after, layer by layer",
         "Train-test similarity: do the label distances of the training examples predict those of the test "
         "examples? Accuracy: how well a linear classifier, trained on the frozen vectors of train, does on test.",
@@ -186,6 +202,7 @@ def _paths(results: RunResults) -> Section:
     table = results.table
     return Section(
         "paths",
+        "Paths",
         "Where do the labels go?",
         "The centroid of each label in one plane that is the same for all snapshots: a ring where it starts, an "
         "arrow head where it ends.",
@@ -204,6 +221,7 @@ def _displacement(results: RunResults) -> Section:
     draw = partial(displacement_arrows, table)
     return Section(
         "displacement",
+        "Arrows",
         "How far, and in how many directions?",
         "From the first to the last snapshot, each label's centroid moved by one arrow. One panel a layer, all on "
         "one scale.",
@@ -231,6 +249,7 @@ def _other_measures(results: RunResults) -> Section:
         slots += _by_split(f"other_{probe}_{measure}", splits, draw)
     return Section(
         "more",
+        "More",
         "More measures",
         "Everything else that was measured on whole spaces: snapshots across, layers upward; the probe that "
         "measured it stands in brackets.",
@@ -244,6 +263,7 @@ def _training(results: RunResults) -> Section:
     have = bool(metric_panels(results.history)) if len(results.history) else False
     return Section(
         "training",
+        "Training",
         "How did the fine-tuning itself go?",
         "The training metrics, as logged.",
         "A loss that still falls or a validation score that still rises means that the last snapshot is not the "
