@@ -67,6 +67,8 @@ class SnapshotCallback(pl.Callback):
             raise ValueError(f"snapshot.dtype must be float32 or float16, got {settings.dtype!r}")
         if settings.every_n_updates is not None and settings.every_n_updates < 1:
             raise ValueError(f"snapshot.every_n_updates must be 1 or more, got {settings.every_n_updates}")
+        if settings.every_n_epochs < 1:
+            raise ValueError(f"snapshot.every_n_epochs must be 1 or more, got {settings.every_n_epochs}")
         self.root = Path(root)
         self.settings = settings
         self.batch_size = settings.batch_size or default_batch_size

@@ -172,6 +172,8 @@ def _load_backbone(settings: ModelSettings, target: str, seed: int) -> PreTraine
         backbone = _from_pretrained(
             AutoModel, target, settings, use_safetensors=True, dtype=torch.float32, **extra, **options
         )
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None  # nothing reads it: its weights would get no gradient, which DDP refuses
     return backbone.eval()
 
 

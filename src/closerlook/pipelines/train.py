@@ -88,8 +88,9 @@ def _fit(config: DictConfig, settings: dict[str, Any], run_dir: Path, checkpoint
         loggers = open_loggers(stack, settings, run_dir, info, job_type="train")
         history = HistoryLogger(run_dir, _step_of(checkpoint))
         callbacks = _callbacks(config, settings, run_dir, loggers)
+        options = {} if "validation" in data.splits else {"limit_val_batches": 0}
         trainer = instantiate(config.trainer, _convert_="object", _partial_=True)(
-            callbacks=callbacks, logger=[history, *loggers], default_root_dir=str(run_dir)
+            callbacks=callbacks, logger=[history, *loggers], default_root_dir=str(run_dir), **options
         )
         start = time.perf_counter()
         trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
