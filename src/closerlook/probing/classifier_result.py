@@ -99,9 +99,7 @@ def check_vectors(name: str, X: ArrayLike) -> NDArray[np.float32]:
         )
     bad = int((~np.isfinite(out).all(axis=1)).sum())
     if bad:
-        raise ValueError(
-            f"{name} has {bad} rows with NaN or infinity, expected finite vectors; drop or fix them"
-        )
+        raise ValueError(f"{name} has {bad} rows with NaN or infinity, expected finite vectors; drop or fix them")
     return out
 
 
@@ -123,9 +121,7 @@ def check_labels(name: str, y: ArrayLike, n: int) -> NDArray[Any]:
     return out
 
 
-def check_probe_data(
-    X_train: ArrayLike, y_train: ArrayLike, X_test: ArrayLike, y_test: ArrayLike
-) -> ProbeData:
+def check_probe_data(X_train: ArrayLike, y_train: ArrayLike, X_test: ArrayLike, y_test: ArrayLike) -> ProbeData:
     """Check, copy and code the four arrays of a probe.
 
     Raises:
@@ -147,7 +143,7 @@ def check_probe_data(
         )
     known = np.unique(names_train)
     if len(known) < 2:
-        raise ValueError(f"y_train has one label, {known[0]!r}, expected at least two; use majority_baseline")
+        raise ValueError(f"y_train has one label, {known[0].item()!r}, expected at least two; use majority_baseline")
     unseen = np.setdiff1d(names_test, known)
     code = {name: i for i, name in enumerate([*known.tolist(), *unseen.tolist()])}
     return ProbeData(

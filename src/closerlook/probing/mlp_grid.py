@@ -86,6 +86,16 @@ class MLPGridResult:
     cells: tuple[GridCell, ...]
     """Every cell of the grid."""
 
+    @property
+    def accuracy(self) -> float:
+        """Mean test accuracy of the final fits, in [0, 1]."""
+        return self.best.accuracy
+
+    @property
+    def converged(self) -> bool:
+        """Whether every final fit met the stopping rule."""
+        return self.best.converged
+
     def to_dict(self, prefix: str = "") -> dict[str, Any]:
         """Return plain JSON-ready values, keys with `prefix` in front; `cells` as a list of dicts."""
         out = {name: getattr(self, name) for name in self.__dataclass_fields__}
