@@ -159,8 +159,8 @@ def label_distance_heatmap(
     for shot in chosen:
         _add_matrix(figure, matrices, int(shot), list(places), visible=shot == chosen[-1])
     text = [short(matrices.labels[i], 16) for i in places]
-    _name_axes(figure, [safe(matrices.labels[i]) for i in places], text)
-    _add_slider(figure, matrices, chosen, below=int(figure.layout.margin.l * 0.8))
+    below = _name_axes(figure, [safe(matrices.labels[i]) for i in places], text)
+    _add_slider(figure, matrices, chosen, below)
     figure.update_layout(coloraxis={
         "colorscale": SCALE, "cmin": 0, "cmax": float(np.nanmax(matrices.distances)),
         "colorbar": {"title": {"text": "distance", "side": "right"}, "thickness": 12, "outlinewidth": 0},
@@ -168,8 +168,8 @@ def label_distance_heatmap(
     return figure
 
 
-def _name_axes(figure: go.Figure, names: list[str], text: list[str]) -> None:
-    """Label names on both axes, with margins that hold the longest one (plotly's own try gives up on matrices)."""
+def _name_axes(figure: go.Figure, names: list[str], text: list[str]) -> int:
+    """Label names on both axes, in margins that hold the longest one; returns the pixels they take below."""
     size = 12 if len(names) <= 20 else 9
     room = int(max(len(name) for name in text) * size * 0.58) + 14 if len(names) <= _MAX_NAMED else 24
     axis = {
@@ -179,12 +179,14 @@ def _name_axes(figure: go.Figure, names: list[str], text: list[str]) -> None:
     }  # fmt: skip
     figure.update_xaxes(**axis, tickangle=-60 if len(names) > 8 else -30)
     figure.update_yaxes(**axis, autorange="reversed", scaleanchor="x")
+    below = int(room * (0.87 if len(names) > 8 else 0.5))  # the names stand aslant
     side = int(np.clip(26 * len(names), 280, 700))
     figure.update_layout(
         margin={"l": room, "b": 24, "r": 90},  # the slider makes room for itself
-        height=side + 56 + int(room * 0.8) + 96,
+        height=side + 56 + below + 120,
         meta={"max_width": side + room + 90},
     )
+    return below
 
 
 def _add_matrix(figure: go.Figure, matrices: Matrices, shot: int, places: Sequence[int], *, visible: bool) -> None:

@@ -1,1 +1,5 @@
-"""closerlook."""
+"""One self-contained HTML page per run."""
+
+from closerlook.report.build import build_report
+
+__all__ = ["build_report"]

@@ -11,14 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from closerlook import __version__
+from closerlook.figures.changes import SUMMARY_MEASURES
 from closerlook.figures.layers import format_number
 from closerlook.figures.select import rows_of, snapshots_of
 from closerlook.figures.theme import name_of
 from closerlook.report.sections import Section, choices, sections
-from closerlook.report.summary import SUMMARY_MEASURES, label_rows, sentences, summary_rows
+from closerlook.report.summary import label_rows, sentences, summary_rows
 from closerlook.results import measures as m
 from closerlook.results.files import write_text
 from closerlook.results.run import RunResults
@@ -135,8 +134,3 @@ def _warnings(results: RunResults) -> list[str]:
             + "."
         )
     return told
-
-
-def missing_key(value: float) -> float | str:
-    """Sort key of a table cell: missing values go last."""
-    return value if np.isfinite(value) else ""
