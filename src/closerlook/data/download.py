@@ -169,7 +169,11 @@ class ResumingDownloader:
             requests.exceptions.RequestException: The server refuses, or keeps breaking off.
             DownloadError: The file has another checksum; the partial file is removed.
         """
+        resumed = self.part.is_file()
         self._collect(url)
+        if resumed and file_checksum(self.part, like=self.checksum) != self.checksum:
+            self.part.unlink()  # the old beginning may be of another version: once more from the start
+            self._collect(url)
         got = file_checksum(self.part, like=self.checksum)
         if got != self.checksum:
             self.part.unlink()
@@ -180,14 +184,14 @@ class ResumingDownloader:
         os.replace(self.part, output_file)
 
     def _collect(self, url: str) -> None:
-        from requests.exceptions import ChunkedEncodingError, ConnectionError, ReadTimeout
+        from requests.exceptions import ConnectionError, ReadTimeout
 
         for attempt in range(1, MAX_ATTEMPTS + 1):
             before = self._n_bytes()
             try:
                 self._transfer(url)
                 return
-            except (ChunkedEncodingError, ConnectionError, ReadTimeout):
+            except (ConnectionError, ReadTimeout):
                 # go on only where the last attempt brought something: a dead address is not asked again
                 if attempt == MAX_ATTEMPTS or self._n_bytes() <= before:
                     raise
@@ -208,8 +212,20 @@ class ResumingDownloader:
             # a server that ignores ranges sends the whole file again
             mode = "ab" if response.status_code == requests.codes.partial_content else "wb"
             with self.part.open(mode) as file:
-                for chunk in response.iter_content(chunk_size=1 << 16):
+                for chunk in _chunks(response):
                     file.write(chunk)
+
+
+def _chunks(response: Any) -> Iterator[bytes]:
+    """The body as it comes in. `iter_content` would throw the last bytes before a cut away."""
+    from requests.exceptions import ConnectionError
+    from urllib3.exceptions import HTTPError
+
+    try:
+        while chunk := response.raw.read1(1 << 16):
+            yield chunk
+    except HTTPError as error:  # IncompleteRead, ReadTimeoutError, ...
+        raise ConnectionError(error) from error
 
 
 @contextmanager

@@ -22,7 +22,7 @@ class TaskSettings:
         test_fraction: Share of the texts that becomes the test split, in [0, 1). Only used for one's own
             data without a test split.
         split_seed: Decides which texts are carved out; independent of the seed of the training.
-        limit_train_texts: Keep about this many training texts (stratified by label); None keeps all.
+        limit_train_texts: Keep at most this many training texts, of every label first; None keeps all.
         limit_test_texts: The same for test and validation.
         max_length: Longest input in subwords, special ones included; None takes the tokenizer's own limit.
         allow_truncation: Whether inputs over the limit may be cut. Targets that are lost are counted.

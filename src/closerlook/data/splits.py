@@ -46,7 +46,7 @@ def carve(texts: Sequence[LabeledText], fraction: float, seed: int) -> tuple[Tex
 
 
 def limit_texts(texts: Texts, limit: int | None, seed: int) -> Texts:
-    """About ``limit`` of the texts that have targets: stratified, in their order, the same every time.
+    """At most ``limit`` of the texts that have targets: every label first, in their order, the same every time.
 
     Raises:
         DataError: The limit is not positive.
@@ -61,8 +61,9 @@ def limit_texts(texts: Texts, limit: int | None, seed: int) -> Texts:
     # a round over the strata takes one text of each: small limits still see every label
     queues = [hash_order(keys, seed) for _, keys in sorted(_strata(used).items())]
     rounds = [queue[i] for i in range(max(map(len, queues))) for queue in queues if i < len(queue)]
-    kept = set(rounds[:limit])
-    return tuple(text for text in used if content_key(text) in kept)
+    turn = {key: i for i, key in enumerate(rounds)}
+    first = sorted(range(len(used)), key=lambda i: turn[content_key(used[i])])[:limit]
+    return tuple(used[i] for i in sorted(first))
 
 
 def build_corpus(

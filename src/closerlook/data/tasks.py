@@ -39,7 +39,7 @@ class SplitOptions:
     Attributes:
         validation_fraction: Share of the training texts carved out for validation.
         split_seed: Which texts are carved.
-        limit_train_texts: About how many training texts to keep.
+        limit_train_texts: Most training texts to keep.
         limit_test_texts: The same for the other splits.
     """
 

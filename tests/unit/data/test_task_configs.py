@@ -1,0 +1,50 @@
+"""The shipped task files set fields of `TaskSettings`, and only those."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from closerlook.data.own_data import OWN_DATA_TASKS
+from closerlook.data.settings import TaskSettings
+from closerlook.data.tasks import PAPER_TASKS, load_corpus
+
+FOLDER = Path(__file__).parents[3] / "conf" / "task"
+FILES = sorted(FOLDER.glob("*.yaml"))
+
+
+def settings_of(path: Path, data_dir: str) -> TaskSettings:
+    # the schema refuses unknown keys and wrong types
+    config = OmegaConf.merge(OmegaConf.structured(TaskSettings), OmegaConf.load(path))
+    whole = OmegaConf.create({"task": config, "paths": {"data_dir": data_dir}})
+    settings = OmegaConf.to_object(whole.task)
+    assert isinstance(settings, TaskSettings)
+    return settings
+
+
+def test_every_task_has_a_file() -> None:
+    assert [path.stem for path in FILES] == sorted([*PAPER_TASKS, "bbc_topics", *OWN_DATA_TASKS])
+    assert len(FILES) == 10
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_files_fit_the_schema(path: Path) -> None:
+    settings = settings_of(path, "somewhere")
+    assert settings.name == path.stem
+    if path.stem != "bbc_topics":
+        assert settings.data_dir == "somewhere"
+
+
+@pytest.mark.parametrize("name", [*PAPER_TASKS, "bbc_topics"])
+def test_files_load_the_data(name: str, real_data_dir: Path) -> None:
+    corpus = load_corpus(settings_of(FOLDER / f"{name}.yaml", str(real_data_dir)))
+    assert corpus.name == name
+    assert ("validation" in corpus.splits) == (name in {"ps_role", "ps_fxn", "bbc_topics"})
+
+
+def test_every_setting_is_described() -> None:
+    for field in fields(TaskSettings):
+        assert f"        {field.name}: " in (TaskSettings.__doc__ or "")
