@@ -254,20 +254,22 @@ def _descend(P, S, x, k, g, nA, R, YA, YB, z, move):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True, fastmath=_FLAGS)
-def nearest_points(P, nA, z, scale, tol, verdict_only, max_iter, S, x):  # type: ignore[no-untyped-def]
+def nearest_points(P, nA, z, scale, tol, enough, max_iter, S, x, k):  # type: ignore[no-untyped-def]
     """Nearest points of two hulls.
 
     Args:
         P: (m, d) rows of A, then negated rows of B, both relative to one centre.
         nA: number of rows of A.
-        z: (d,) direction from B to A that picks the first two points; receives the shortest vector from the
-            hull of B to that of A.
+        z: (d,) direction from B to A that picks the first points; receives the shortest vector from the hull
+            of B to that of A.
         scale: largest norm of a row of P.
         tol: relative duality gap at which to stop.
-        verdict_only: stop as soon as the hulls are known to be disjoint.
+        enough: stop as soon as the hulls are known to be farther apart than this; 0 asks for a verdict only,
+            infinity for the distance.
         max_iter: number of steps allowed.
         S: (>= d + 4,) receives the support (row numbers).
         x: (>= d + 4,) receives its weights.
+        k: number of points of S and x to start from, with both sides among them; 0 for a cold start.
 
     Returns:
         verdict, upper bound, lower bound, support size, number of steps.
@@ -284,20 +286,30 @@ def nearest_points(P, nA, z, scale, tol, verdict_only, max_iter, S, x):  # type:
     if not dense:
         n_rows = _admit(g, np.inf, 0, nA, inside, rows, 0, _BATCH)
         n_rows = _admit(g, np.inf, nA, m, inside, rows, n_rows, _BATCH)
-    tau = scale * scale
+    tau = scale * scale if scale > 0.0 else 1.0  # weight of the two constraints in the factor
     capacity = min(64, d + 4)
-    R = np.zeros((capacity, capacity))
     YA, YB = np.zeros(d + 4), np.zeros(d + 4)
     v, fresh = np.empty(d + 4), np.empty(d)
-    _append(P, S, 0, iA, nA, tau, R, YA, YB, v)
-    x[0], x[1] = 1.0, 1.0
-    if not _append(P, S, 1, iB, nA, tau, R, YA, YB, v):
-        S[1] = iB  # the first two points coincide: z is 0 and the loop ends at once
-    k = 2
+    if k == 0:
+        S[0], S[1], x[0], x[1], k = iA, iB, 1.0, 1.0, 2
+    while capacity <= k:
+        capacity = min(2 * capacity, d + 4)
+    R = np.zeros((capacity, capacity))
+    kept = 0
+    for i in range(k):
+        if _append(P, S, kept, S[i], nA, tau, R, YA, YB, v):
+            x[kept] = x[i]
+            kept += 1
+        if not dense and not inside[S[i]]:
+            inside[S[i]] = True
+            rows[n_rows] = S[i]
+            n_rows += 1
+    k = kept
     zz = _combine(P, S, x, k, z)
     lower, full_violation = -np.inf, np.inf
     since_progress, best = 0, np.inf
     meet_at, loose_at, clear_at = MEET_TOLERANCE * scale, STALLED_MEET_TOLERANCE * scale, ROUNDING * scale
+    enough = max(enough, clear_at)
 
     step = 0
     while step < max_iter:
@@ -328,7 +340,7 @@ def nearest_points(P, nA, z, scale, tol, verdict_only, max_iter, S, x):  # type:
             # Solved well enough on the working set: price all rows and let the worst ones in.
             lower = -np.inf
             solved = violation <= max(0.2 * full_violation, 0.3 * tol * zz) or upper <= meet_at
-            if not solved and not (verdict_only and violation < 0.5 * zz):
+            if not solved and (violation > 0.5 * zz or upper <= 1.5 * enough):
                 break
             for r in range(m):
                 if not inside[r]:
@@ -336,7 +348,7 @@ def nearest_points(P, nA, z, scale, tol, verdict_only, max_iter, S, x):  # type:
             n_rows = _admit(g, lamA, 0, nA, inside, rows, n_rows, _BATCH)
             n_rows = _admit(g, lamB, nA, m, inside, rows, n_rows, _BATCH)
             full = True
-        if lower > clear_at and (verdict_only or upper - lower <= tol * upper):
+        if lower > clear_at and (lower > enough or upper - lower <= tol * upper):
             return DISJOINT, max(math.sqrt(_combine(P, S, x, k, fresh)), lower), lower, k, step
         if upper <= meet_at and lower <= clear_at:
             break
@@ -367,7 +379,7 @@ def nearest_points(P, nA, z, scale, tol, verdict_only, max_iter, S, x):  # type:
     upper = math.sqrt(_dot(z, z, d))
     lower = (np.min(g[:nA]) + np.min(g[nA:])) / upper if upper > 0.0 else 0.0
     upper = math.sqrt(_combine(P, S, x, k, fresh))
-    if lower > clear_at and (verdict_only or upper - lower <= tol * upper):
+    if lower > clear_at and (lower > enough or upper - lower <= tol * upper):
         return DISJOINT, upper, lower, k, step
     if upper <= loose_at and lower <= clear_at:
         return MEET, upper, 0.0, k, step
@@ -398,8 +410,10 @@ def _gather(X, a, b, P, z0):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def solve_pair(X, a, b, tol, verdict_only, max_iter):  # type: ignore[no-untyped-def]
+def solve_pair(X, a, b, tol, enough, max_iter, warm, warm_weights):  # type: ignore[no-untyped-def]
     """Nearest points of the hulls of X[a] and X[b]; max_iter < 0 for the default limit.
+
+    ``warm`` are positions (in a, then len(a) + positions in b) to start from, none for a cold start.
 
     Returns:
         verdict code, upper bound, lower bound, support (positions in a, then len(a) + positions in b),
@@ -410,5 +424,29 @@ def solve_pair(X, a, b, tol, verdict_only, max_iter):  # type: ignore[no-untyped
     scale = _gather(X, a, b, P, z)
     limit = max_iter if max_iter >= 0 else 50 * (d + 20) + 2 * m
     S, x = np.zeros(d + 4, dtype=np.int64), np.zeros(d + 4)
-    verdict, upper, lower, k, steps = nearest_points(P, len(a), z, scale, tol, verdict_only, limit, S, x)
+    k = len(warm)
+    S[:k] = warm
+    x[:k] = warm_weights
+    verdict, upper, lower, k, steps = nearest_points(P, len(a), z, scale, tol, enough, limit, S, x, k)
     return verdict, upper, lower, S[:k].copy(), x[:k].copy(), z, steps
+
+
+@njit(cache=True, nogil=True)
+def solve_batch(X, members, start, pairs, tol, enough, bounds):  # type: ignore[no-untyped-def]
+    """Distances of many pairs of sets, without certificates.
+
+    Args:
+        X: (n, d) points.
+        members: point numbers, set after set.
+        start: (n_sets + 1,) where each set begins in ``members``.
+        pairs: (n_pairs, 2) set numbers.
+        tol: relative duality gap.
+        enough: see ``nearest_points``.
+        bounds: (n_pairs, 3) receives verdict, upper and lower bound.
+    """
+    cold, no_weights = np.empty(0, dtype=np.int64), np.empty(0)
+    for t in range(pairs.shape[0]):
+        a = members[start[pairs[t, 0]] : start[pairs[t, 0] + 1]]
+        b = members[start[pairs[t, 1]] : start[pairs[t, 1] + 1]]
+        verdict, upper, lower, _, _, _, _ = solve_pair(X, a, b, tol, enough, -1, cold, no_weights)
+        bounds[t, 0], bounds[t, 1], bounds[t, 2] = verdict, upper, lower
