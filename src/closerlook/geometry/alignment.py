@@ -16,6 +16,7 @@ from closerlook.geometry.validation import (
     IntArray,
     RandomState,
     UndefinedMeasureError,
+    centre,
     check_pair,
 )
 
@@ -163,7 +164,7 @@ def procrustes_distance(X: ArrayLike, Y: ArrayLike) -> float:
         towards each other, so read it beside the shuffled control.
     """
     x, y = check_pair(X, Y)
-    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    x, y = centre(x), centre(y)
     return shape_angle(x.T @ y, float(np.sum(x * x)), float(np.sum(y * y)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from closerlook.geometry.moments import PairedMoments
-from closerlook.geometry.validation import check_pair
+from closerlook.geometry.validation import centre, check_pair
 
 
 def linear_cka(X: ArrayLike, Y: ArrayLike) -> float:
@@ -27,7 +27,7 @@ def linear_cka(X: ArrayLike, Y: ArrayLike) -> float:
         (unrelated Gaussian spaces of n = p score about 0.5); a few directions of large variance decide it.
     """
     x, y = check_pair(X, Y)
-    return min(PairedMoments.of(x - x.mean(axis=0), y - y.mean(axis=0)).linear_cka(), 1.0)
+    return min(PairedMoments.of(centre(x), centre(y)).linear_cka(), 1.0)
 
 
 def debiased_cka(X: ArrayLike, Y: ArrayLike) -> float:
@@ -49,4 +49,4 @@ def debiased_cka(X: ArrayLike, Y: ArrayLike) -> float:
         Song et al. 2012 (unbiased HSIC); Nguyen et al. 2021 (2010.15327). Memory p^2 + q^2, not n^2.
     """
     x, y = check_pair(X, Y)
-    return PairedMoments.of(x - x.mean(axis=0), y - y.mean(axis=0)).debiased_cka()
+    return PairedMoments.of(centre(x), centre(y)).debiased_cka()

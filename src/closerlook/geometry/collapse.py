@@ -16,6 +16,7 @@ from closerlook.geometry.label_moments import LabelMoments, squared_distances
 from closerlook.geometry.validation import (
     FloatArray,
     UndefinedMeasureError,
+    centre,
     check_labels,
     check_several_labels,
     check_space,
@@ -233,4 +234,4 @@ def _moments(X: ArrayLike, y: ArrayLike) -> LabelMoments:
     space = check_space(X)
     classes, codes = check_labels(y, len(space))
     check_several_labels(classes, len(space))
-    return LabelMoments.of(space - space.mean(axis=0), codes, len(classes))
+    return LabelMoments.of(centre(space), codes, len(classes))

@@ -11,6 +11,7 @@ from closerlook.geometry.centroids import label_means
 from closerlook.geometry.validation import (
     FloatArray,
     UndefinedMeasureError,
+    centre,
     check_distances,
     check_labels,
     check_pair,
@@ -79,7 +80,7 @@ def decompose_change(X_before: ArrayLike, X_after: ArrayLike) -> ChangeDecomposi
     if np.array_equal(before, after):
         raise UndefinedMeasureError("the two spaces are equal, so there is no change to split")
     shift = after.mean(axis=0) - before.mean(axis=0)
-    x, y = before - before.mean(axis=0), after - after.mean(axis=0)
+    x, y = centre(before), centre(after)
     nuclear = float(np.linalg.svd(x.T @ y, compute_uv=False).sum())
     return split_change(
         float(shift @ shift) * len(x), float(np.sum(x * x)), float(np.sum(y * y)), float(np.sum(x * y)), nuclear, len(x)

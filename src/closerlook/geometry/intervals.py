@@ -120,7 +120,9 @@ def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> Int
     rate = successes / total
     centre = (rate + z * z / (2 * total)) / (1 + z * z / total)
     half = z * np.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    return Interval(max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+    # The ends at no and at full success are exact; rounding would leave them just inside.
+    low = 0.0 if successes == 0 else float(centre - half)
+    return Interval(low, 1.0 if successes == total else float(centre + half))
 
 
 def newcombe_interval(

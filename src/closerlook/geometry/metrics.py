@@ -90,7 +90,7 @@ class FisherRatio(_LabelSums):
 
 
 class CDNV(_LabelSums):
-    r"""Class-distance normalised variance, the mean over pairs of classes of
+    r"""Class-distance normalised variance, the mean over pairs of classes.
 
     .. math:: (v_i + v_j) / (2 \, \lVert m_i - m_j \rVert^2)
 
@@ -111,7 +111,7 @@ class CDNV(_LabelSums):
         >>> metric.update(torch.tensor([[0.0], [2.0], [4.0], [6.0]]), torch.tensor([0, 0, 1, 1]))
         >>> metric.compute()
         tensor(0.0625, dtype=torch.float64)
-    """  # noqa: D205, D415
+    """
 
     higher_is_better = False
 
@@ -278,7 +278,7 @@ class LinearCKA(Metric):
         moments = PairedMoments(**state)
         try:
             value = moments.debiased_cka() if self.debiased else moments.linear_cka()
-        except (UndefinedMeasureError, ZeroDivisionError):
+        except UndefinedMeasureError:
             value = torch.nan
         return torch.tensor(value, dtype=torch.float64, device=self.device)
 

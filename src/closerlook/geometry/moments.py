@@ -74,6 +74,8 @@ class PairedMoments:
 
     def linear_cka(self) -> float:
         """Linear CKA, see :func:`closerlook.geometry.cka.linear_cka`."""
+        if self.n < 2:
+            raise UndefinedMeasureError(f"{self.n:.0f} points, CKA needs at least 2")
         xx, yy, xy = self.centred()
         norm = float(np.linalg.norm(xx) * np.linalg.norm(yy))
         # A constant space leaves rounding of its own size behind, not an exact zero.

@@ -17,6 +17,7 @@ from closerlook.geometry.validation import (
     IntArray,
     RandomState,
     UndefinedMeasureError,
+    centre,
     check_labels,
     check_several_labels,
     check_space,
@@ -60,7 +61,7 @@ def fisher_ratio(X: ArrayLike, y: ArrayLike) -> float:
         Fisher 1936, Fukunaga 1990 section 10.2 (J4). Trap: shuffled labels give (C - 1) / (n - C), not 0.
     """
     space, codes, n_classes = _labelled(X, y)
-    return LabelMoments.of(space - space.mean(axis=0), codes, n_classes).fisher_ratio()
+    return LabelMoments.of(centre(space), codes, n_classes).fisher_ratio()
 
 
 def chance_fisher_ratio(n_samples: int, n_classes: int) -> float:
@@ -93,7 +94,7 @@ def calinski_harabasz(X: ArrayLike, y: ArrayLike) -> float:
         Calinski & Harabasz 1974. Trap: grows in proportion to n, so it compares only sets of one size.
     """
     space, codes, n_classes = _labelled(X, y)
-    ratio = LabelMoments.of(space - space.mean(axis=0), codes, n_classes).fisher_ratio()
+    ratio = LabelMoments.of(centre(space), codes, n_classes).fisher_ratio()
     return ratio / chance_fisher_ratio(len(space), n_classes)
 
 

@@ -34,6 +34,7 @@ from closerlook.geometry.validation import (
     FloatArray,
     IntArray,
     UndefinedMeasureError,
+    centre,
     check_labels,
     check_several_labels,
     check_space,
@@ -55,7 +56,7 @@ class SpaceSummary:
         self.shuffled: IntArray = rng.permutation(self.codes)
         self.groups = random_groups(len(self.X), n_groups, rng)
         self.queries = sample_rows(len(self.X), max_points, rng)
-        self.centred: FloatArray = self.X - self.X.mean(axis=0)
+        self.centred: FloatArray = centre(self.X)
 
     @cached_property
     def gaussian(self) -> FloatArray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from closerlook.geometry.validation import FloatArray, UndefinedMeasureError, check_space
+from closerlook.geometry.validation import FloatArray, UndefinedMeasureError, centre, check_space
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def singular_values(X: ArrayLike, *, centred: bool) -> FloatArray:
     """
     space = check_space(X)
     if centred:
-        space = space - space.mean(axis=0)
+        space = centre(space)
     gram = space.T @ space if space.shape[1] <= space.shape[0] else space @ space.T
     return values_of_gram(gram)
 
@@ -140,10 +140,10 @@ def mean_cosine(X: ArrayLike, *, centred: bool = False) -> MeanCosine:
     """
     space = check_space(X)
     if centred:
-        shifted = space - space.mean(axis=0)
+        shifted = centre(space)
         # A point that equals the mean leaves rounding behind, which has no direction of its own.
         tiny = 1e-13 * np.abs(space).max()
-        space = np.where(np.abs(shifted) > tiny, shifted, 0.0)
+        space = np.where((np.abs(shifted) > tiny).any(axis=1, keepdims=True), shifted, 0.0)
     norms = np.linalg.norm(space, axis=1)
     unit = space[norms > 0] / norms[norms > 0, None]
     n = len(unit)

@@ -171,9 +171,11 @@ class _Change:
 
     def _mantel(self, first: FloatArray, second: FloatArray, method: str) -> MeasureValue:
         r = spatial_similarity(first, second, method=method, **self.draws)  # type: ignore[arg-type]
+        defined = not np.isnan(r.value)
+        note = f"n pairs of {r.n_labels} labels; {r.method}" + (f"; {r.reason}" if defined and r.reason else "")
         return MeasureValue(
-            r.value, r.low, r.high, r.null_mean, "permuted labels", r.p_value, r.n_pairs,
-            f"n pairs of {r.n_labels} labels; {r.method}", r.reason,
+            r.value, r.low, r.high, r.null_mean, "permuted labels", r.p_value, r.n_pairs, note,
+            "" if defined else r.reason,
         )  # fmt: skip
 
     def displacement(self) -> Report:

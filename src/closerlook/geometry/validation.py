@@ -73,6 +73,17 @@ def check_pair(X: ArrayLike, Y: ArrayLike, min_points: int = 2) -> tuple[FloatAr
     return first, second
 
 
+def centre(X: FloatArray) -> FloatArray:
+    """Return ``X`` minus the mean of its rows, exactly 0 where all rows are the same up to rounding.
+
+    Without that, a constant space has a spread of rounding size, and ratios of such spreads look like results.
+    """
+    centred = X - X.mean(axis=0)
+    if np.abs(centred).max() <= 1e-13 * np.abs(X).max():
+        return np.zeros_like(centred)
+    return centred
+
+
 def check_labels(y: ArrayLike, n_samples: int) -> tuple[NDArray[Any], IntArray]:
     """Return the sorted classes and the class number of each example.
 
