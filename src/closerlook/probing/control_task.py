@@ -3,6 +3,8 @@
 Source: Hewitt & Liang 2019 (1909.03368). Every word type gets one random label, drawn from the label
 frequencies of the task; a probe that scores high on it has learnt words by heart. Selectivity is the task
 accuracy less the control accuracy. For word-level tasks only: sentences and pairs have no recurring type.
+It compares encoders and probes on one task, not tasks: with few types (the preposition tasks have about 100)
+any probe learns the control labels, and selectivity falls below zero however good the encoder is.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ test set is read once, by the five final fits. Vectors are not standardised by d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,91 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from closerlook.probing.classifier_probe import standardise
 from closerlook.probing.classifier_result import ClassifierResult, ProbeData, check_probe_data, score_predictions
-from closerlook.probing.mlp_training import Cell, CellFit, Halving, MLPTraining, train_cells
+from closerlook.probing.mlp_result import GridCell, MLPGridResult, MLPResult
+from closerlook.probing.mlp_settings import Cell, CellFit, Halving, MLPTraining
+from closerlook.probing.mlp_training import train_cells
 
 PAPER_UNITS = (32, 64, 128, 256)
 PAPER_ALPHAS = tuple(10.0**exponent for exponent in range(-7, 1))
-
-
-@dataclass(frozen=True)
-class MLPResult:
-    """One setting of the perceptron, trained from several initialisations on all training data."""
-
-    hidden: tuple[int, int]
-    """Units of the two hidden layers."""
-    alpha: float
-    """L2 weight."""
-    accuracy: float
-    """Mean test accuracy over the initialisations, in [0, 1]."""
-    accuracy_std: float
-    """Standard deviation of it over the initialisations (n - 1 in the denominator); NaN for one."""
-    macro_f1: float
-    """Mean macro-F1 over the initialisations, in [0, 1]."""
-    majority_accuracy: float
-    """Test accuracy of the commonest training label."""
-    converged: bool
-    """Whether every initialisation met the stopping rule before `max_iter`."""
-    runs: tuple[ClassifierResult, ...]
-    """The fits, one a seed: `random_state`, `random_state` + 1, ..."""
-
-    def to_dict(self, prefix: str = "") -> dict[str, Any]:
-        """Return plain JSON-ready values, keys with `prefix` in front; `runs` as a list of dicts."""
-        out = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        out |= {"hidden": list(self.hidden), "runs": [run.to_dict() for run in self.runs]}
-        return {prefix + key: value for key, value in out.items()}
-
-
-@dataclass(frozen=True)
-class GridCell:
-    """One cell of the grid: what the selection saw."""
-
-    hidden: tuple[int, int]
-    """Units of the two hidden layers."""
-    alpha: float
-    """L2 weight."""
-    heldout_accuracy: float
-    """Accuracy on the held-out training examples when the cell ended, in [0, 1]."""
-    n_iter: int
-    """Epochs trained."""
-    status: str
-    """"converged", "max_iter", "diverged" or "dropped"; the last two cannot be selected."""
-
-
-@dataclass(frozen=True)
-class MLPGridResult:
-    """The grid search and the final fits of its best setting."""
-
-    best: MLPResult
-    """The selected setting, refitted on all training data and scored on the test set."""
-    heldout_accuracy: float
-    """Held-out accuracy of the selected cell, in [0, 1]: a maximum over cells, so too high as an estimate."""
-    n_fit: int
-    """Training examples that the cells were trained on."""
-    n_heldout: int
-    """Training examples that the selection was made on; never test examples."""
-    n_not_converged: int
-    """Cells that reached `max_iter` or diverged."""
-    search: str
-    """"full" or "halving"."""
-    cells: tuple[GridCell, ...]
-    """Every cell of the grid."""
-
-    @property
-    def accuracy(self) -> float:
-        """Mean test accuracy of the final fits, in [0, 1]."""
-        return self.best.accuracy
-
-    @property
-    def converged(self) -> bool:
-        """Whether every final fit met the stopping rule."""
-        return self.best.converged
-
-    def to_dict(self, prefix: str = "") -> dict[str, Any]:
-        """Return plain JSON-ready values, keys with `prefix` in front; `cells` as a list of dicts."""
-        out = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        cells = [asdict(cell) | {"hidden": list(cell.hidden)} for cell in self.cells]
-        out |= {"best": self.best.to_dict(), "cells": cells}
-        return {prefix + key: value for key, value in out.items()}
 
 
 def mlp_probe(

@@ -138,12 +138,13 @@ class StackedMLP:
 
     def _add_penalty(self, size: int) -> torch.Tensor:
         """Add alpha / B * W to the gradient; return alpha / (2 B) * ||W||^2, (C,)."""
+        import torch
+
         share = self.alphas / size
         total = self.alphas.new_zeros(len(self.alphas))
         for W, gradient in zip(self.weights, self._weight_grads, strict=True):
             gradient.addcmul_(W, share[:, None, None])
-            flat = W.view(len(W), 1, -1)
-            total += (flat @ flat.transpose(1, 2)).view(-1)
+            total += torch.linalg.vector_norm(W.flatten(1), dim=1).square()
         return total * share / 2
 
     def step(self, learning_rate: float) -> None:

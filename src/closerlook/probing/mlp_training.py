@@ -7,122 +7,24 @@ enough for the processor's cache and are spread over threads. How many threads t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from itertools import groupby
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from closerlook.probing.mlp_network import StackedMLP, initial_weights
+from closerlook.probing.mlp_settings import Cell, CellFit, Halving, MLPTraining
 
 if TYPE_CHECKING:
     import torch
 
 STACK_PARAMETERS = 400_000  # weights, gradient and two moments of a stack then stay within 6 MB of cache
 STACK_CELLS = 8
-
-
-@dataclass(frozen=True)
-class MLPTraining:
-    """How each cell is trained; the defaults are `MLPClassifier`'s, with the paper's 1000 iterations."""
-
-    max_iter: int = 1000
-    """Most epochs of one cell."""
-    batch_size: int = 200
-    """Examples per minibatch; at most the size of the training set."""
-    learning_rate: float = 1e-3
-    """Adam's step size, constant."""
-    tol: float = 1e-4
-    """Training loss has to fall by this much to count as an improvement."""
-    n_iter_no_change: int = 10
-    """A cell stops after more than this many epochs without improvement."""
-    dtype: str = "float32"
-    """"float32" or "float64"."""
-    device: str = "cpu"
-    """torch device; on another one than "cpu" set n_jobs=1 and expect results equal within rounding only."""
-    n_jobs: int = 1
-    """Threads; -1 takes every core. Results do not depend on it."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            ValueError: a count or step that is not positive, n_jobs of 0, an unknown dtype.
-        """
-        positive = ("max_iter", "batch_size", "learning_rate", "n_iter_no_change")
-        wrong = {name: getattr(self, name) for name in positive if getattr(self, name) <= 0}
-        if wrong or self.tol < 0:
-            raise ValueError(f"got {wrong or {'tol': self.tol}}, expected numbers above 0 (tol: 0 or more)")
-        if self.n_jobs == 0 or self.n_jobs < -1:
-            raise ValueError(f"got n_jobs={self.n_jobs}, expected a number of threads or -1 for every core")
-        if self.dtype not in ("float32", "float64"):
-            raise ValueError(f"got dtype={self.dtype!r}, expected 'float32' or 'float64'")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings that a result depends on (not n_jobs)."""
-        return {name: value for name, value in asdict(self).items() if name != "n_jobs"}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One network to train."""
-
-    hidden: tuple[int, int]
-    """Units of the first and the second hidden layer."""
-    alpha: float
-    """L2 weight."""
-    seed: int
-    """`random_state` of the initial weights and of the shuffling."""
-
-
-@dataclass(frozen=True)
-class CellFit:
-    """How the training of one cell ended."""
-
-    cell: Cell
-    """What was trained."""
-    predicted: NDArray[np.int64]
-    """(n_eval,) label codes predicted for the evaluation vectors when the cell ended."""
-    n_iter: int
-    """Epochs."""
-    loss: float
-    """Training loss of the last epoch."""
-    status: str
-    """"converged", "max_iter", "diverged" (loss not finite) or "dropped" (by successive halving)."""
-
-
-@dataclass(frozen=True)
-class Halving:
-    """Successive halving (Jamieson & Talwalkar 2016, 1502.07943) over epochs, not in the paper.
-
-    After `min_epochs` epochs the best 1/`factor` of the cells by accuracy on the evaluation set go on, after
-    `factor` times as many epochs the best 1/`factor` of those, until two are left.
-    """
-
-    factor: int = 3
-    """Every rung keeps one cell in so many, at least 2."""
-    min_epochs: int = 8
-    """Epochs of the first rung."""
-
-    def rungs(self, n_cells: int) -> list[tuple[int, int]]:
-        """Return (epoch, cells that go on after it), first rung first.
-
-        Raises:
-            ValueError: factor below 2 or min_epochs below 1.
-        """
-        if self.factor < 2 or self.min_epochs < 1:
-            raise ValueError(f"got {self}, expected factor of at least 2 and min_epochs of at least 1")
-        out, epochs = [], self.min_epochs
-        while n_cells > 2:
-            n_cells = max(2, math.ceil(n_cells / self.factor))
-            out.append((epochs, n_cells))
-            epochs *= self.factor
-        return out
 
 
 class CellStack:
@@ -146,7 +48,7 @@ class CellStack:
 
     def advance(self, until: int) -> None:
         """Train the running cells until they stop or `until` epochs are done."""
-        while self.running and self._epoch < until:
+        while self.running and self._epoch < until and not self._data.cancelled.is_set():
             self._net = self._net or self._start()
             self._loss = self._run_epoch(self._net)
             self._epoch += 1
@@ -241,6 +143,7 @@ class StackData:
         self.codes, inverse = np.unique(y, return_inverse=True)
         self.y: torch.Tensor = torch.tensor(inverse, dtype=torch.int64, device=training.device)
         self.n_labels = len(self.codes)
+        self.cancelled = Event()  # set by an interrupt: threads cannot be stopped from outside
 
 
 def train_cells(
@@ -271,8 +174,9 @@ def train_cells(
         raise ValueError(f"got {len(cells)} cells of which {len(set(cells))} differ, expected no duplicates")
     if halving is not None and y_eval is None:
         raise ValueError("got halving without y_eval, expected the labels of X_eval to rank the cells by")
-    stacks = _make_stacks(cells, StackData(X, y, X_eval, training), training)
-    with _workers(training) as run:
+    data = StackData(X, y, X_eval, training)
+    stacks = _make_stacks(cells, data, training)
+    with _workers(training, data.cancelled) as run:
         for epoch, n_keep in halving.rungs(len(cells)) if halving else []:
             run(stacks, min(epoch, training.max_iter))
             _keep_best(stacks, n_keep, y_eval)
@@ -308,7 +212,7 @@ def _keep_best(stacks: Sequence[CellStack], n_keep: int, y_eval: Any) -> None:
 
 
 @contextmanager
-def _workers(training: MLPTraining) -> Iterator[Callable[[Sequence[CellStack], int], None]]:
+def _workers(training: MLPTraining, cancelled: Event) -> Iterator[Callable[[Sequence[CellStack], int], None]]:
     """Yield run(stacks, until), which advances them, the dearest first, one torch thread in each worker thread.
 
     torch's own thread count is set to 1 meanwhile and put back: a product's last bits depend on it.
@@ -327,6 +231,10 @@ def _workers(training: MLPTraining) -> Iterator[Callable[[Sequence[CellStack], i
                 dearest_first = sorted(stacks, key=lambda stack: -stack.cost)
                 list(pool.map(lambda stack: stack.advance(until), dearest_first))
 
-            yield run
+            try:
+                yield run
+            except BaseException:
+                cancelled.set()  # leaving the pool waits for its threads, so let them end with their epoch
+                raise
     finally:
         torch.set_num_threads(before)

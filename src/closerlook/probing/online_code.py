@@ -61,7 +61,7 @@ def online_code_length(
     *,
     fractions: Sequence[float] = PAPER_FRACTIONS,
     n_shuffles: int = 5,
-    C: float = 0.01,
+    C: Sequence[float] = (0.01, 0.1),
     max_iter: int = 1000,
     tol: float = 1e-4,
     random_state: int = 0,
@@ -69,10 +69,11 @@ def online_code_length(
     """Code the labels of the training set with the linear probe, block by block.
 
     The probe is `linear_probe`'s logistic regression on vectors standardised over all of `X`: sender and
-    receiver both hold the vectors, so this leaks no label. Its L2 weight is stronger than `linear_probe`'s,
-    since a code pays for over-confidence. A label that no earlier block has shown gets the probability
-    1 / (seen examples + unseen labels), the rest is the probe's; so every label has a finite code. (The
-    paper's networks have an output for every label from the start.)
+    receiver both hold the vectors, so this leaks no label. How confident a probe may be differs from space to
+    space and a code pays dearly for too much, so every block is coded with that L2 weight of `C` which would
+    have coded the blocks before it in the fewest bits (both sides know them). A label that no earlier block
+    has shown gets the probability 1 / (seen examples + unseen labels), the rest is the probe's; so every label
+    has a finite code. (The paper's networks have an output for every label from the start.)
 
     Args:
         X: (n, n_features) finite.
@@ -80,7 +81,8 @@ def online_code_length(
         fractions: ends of the blocks as shares of n, increasing, the last one 1. Ends that fall on the same
             example are merged.
         n_shuffles: random orders of the examples, at least 1.
-        C: inverse L2 weight of the logistic regression.
+        C: inverse L2 weights of the logistic regression to choose from, each above 0; the smallest codes the
+            second block. The time taken grows with their number.
         max_iter: its iterations.
         tol: its gradient tolerance.
         random_state: seed of the shuffles.
@@ -93,10 +95,7 @@ def online_code_length(
     names, codes = np.unique(check_labels("y", y, len(vectors)), return_inverse=True)
     if len(names) < 2:
         raise ValueError(f"y has one label, {names[0].item()!r}, expected at least two; one label costs no bits")
-    if list(fractions) != sorted(set(fractions)) or not fractions or fractions[0] <= 0 or fractions[-1] != 1:
-        raise ValueError(f"got fractions {list(fractions)}, expected increasing shares above 0, the last one 1")
-    if n_shuffles < 1 or min(C, max_iter, tol) <= 0:
-        raise ValueError(f"got {n_shuffles=}, {C=}, {max_iter=}, {tol=}, expected numbers above 0")
+    _check_settings(fractions, n_shuffles, C, max_iter, tol)
     ends = sorted({max(1, round(share * len(codes))) for share in fractions})
     rng = np.random.default_rng(random_state)
     vectors = standardise(vectors, vectors)[0]
@@ -104,12 +103,25 @@ def online_code_length(
     for row in block_bits:
         order = rng.permutation(len(codes))
         row[0] = ends[0] * np.log2(len(names))
+        spent = np.zeros(len(C))  # bits of each L2 weight on the blocks coded so far
         for i, (start, end) in enumerate(pairwise(ends), start=1):
             seen, block = order[:start], order[start:end]
-            log_p, converged = _log_probabilities(vectors[seen], codes[seen], vectors[block], C, max_iter, tol)
-            row[i] = code_bits(log_p, codes[seen], codes[block], len(names))
-            failures += not converged
+            bits = np.zeros(len(C))
+            for j, inverse in enumerate(sorted(C)):
+                fit = _log_probabilities(vectors[seen], codes[seen], vectors[block], inverse, max_iter, tol)
+                bits[j] = code_bits(fit[0], codes[seen], codes[block], len(names))
+                failures += not fit[1]
+            row[i] = bits[spent.argmin()]
+            spent += bits
     return _summary(block_bits, ends, len(names), failures)
+
+
+def _check_settings(fractions: Sequence[float], n_shuffles: int, C: Sequence[float], max_iter: int, tol: float) -> None:
+    """Raise ValueError for a setting out of range."""
+    if list(fractions) != sorted(set(fractions)) or not fractions or fractions[0] <= 0 or fractions[-1] != 1:
+        raise ValueError(f"got fractions {list(fractions)}, expected increasing shares above 0, the last one 1")
+    if n_shuffles < 1 or not C or min(*C, max_iter, tol) <= 0:
+        raise ValueError(f"got {n_shuffles=}, {C=}, {max_iter=}, {tol=}, expected numbers above 0")
 
 
 def code_bits(

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from closerlook.probing.mlp_grid import PAPER_ALPHAS, PAPER_UNITS, heldout_split, mlp_grid, mlp_probe
-from closerlook.probing.mlp_training import Halving, MLPTraining
+from closerlook.probing.mlp_settings import Halving, MLPTraining
 
 pytest.importorskip("torch")
 FAST = MLPTraining(max_iter=40, learning_rate=0.01)

@@ -9,7 +9,8 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from closerlook.probing.mlp_training import Cell, Halving, MLPTraining, train_cells
+from closerlook.probing.mlp_settings import Cell, Halving, MLPTraining
+from closerlook.probing.mlp_training import CellStack, StackData, _workers, train_cells
 
 torch = pytest.importorskip("torch")
 
@@ -115,3 +116,19 @@ def test_bad_settings_are_named() -> None:
     with pytest.raises(ValueError, match="got dtype='half'"):
         MLPTraining(dtype="half")
     assert "n_jobs" not in MLPTraining().to_dict()
+
+
+def test_an_interrupt_ends_the_other_threads_with_their_epoch() -> None:
+    X, y = task(n=3000)
+    training = MLPTraining(max_iter=10**6, tol=0.0, n_iter_no_change=10**6, n_jobs=2)
+    data = StackData(X, y, X, training)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    stack = CellStack(CELLS[:1], data, training)
+    with pytest.raises(KeyboardInterrupt), _workers(training, data.cancelled) as run:  # noqa: PT012
+        broken = CellStack(CELLS[1:2], data, training)
+        broken.advance = interrupt  # type: ignore[method-assign, assignment]
+        run([broken, stack], 10**6)
+    assert stack.running == CELLS[:1]  # it would have taken hours

@@ -18,7 +18,7 @@ def blobs(n: int = 400, labels: int = 4, distance: float = 3.0, seed: int = 0) -
 
 def test_vectors_that_say_more_give_a_shorter_code() -> None:
     y = blobs()[1]
-    clear, faint = (online_code_length(blobs(distance=d)[0], y, C=1.0) for d in (4.0, 0.5))
+    clear, faint = (online_code_length(blobs(distance=d)[0], y, C=(1.0,)) for d in (4.0, 0.5))
     noise = online_code_length(np.random.default_rng(5).normal(size=(400, 8)), y)
     assert clear.bits < 0.5 * faint.bits < faint.bits < noise.bits
     assert clear.uniform_bits == 400 * 2
@@ -65,9 +65,21 @@ def test_certain_labels_cost_almost_nothing_and_never_infinity() -> None:
     X = np.repeat([[-1e4], [1e4]], 50, axis=0)
     flipped = np.repeat([0, 1], 50)
     flipped[7] = 1  # one label against overwhelming evidence
-    result = online_code_length(X, flipped, C=1e6, n_shuffles=2)
+    result = online_code_length(X, flipped, C=(1e6,), n_shuffles=2)
     assert np.isfinite(result.block_bits).all()
-    assert online_code_length(X, np.repeat([0, 1], 50), C=1e6, n_shuffles=2).bits < 12
+    assert online_code_length(X, np.repeat([0, 1], 50), C=(1e6,), n_shuffles=2).bits < 12
+
+
+def test_the_penalty_of_a_block_is_chosen_by_the_blocks_before_it() -> None:
+    X, y = blobs(distance=2.0)
+    weak, strong = (online_code_length(X, y, C=(C,), n_shuffles=2).block_bits for C in (10.0, 1e-3))
+    both = online_code_length(X, y, C=(10.0, 1e-3), n_shuffles=2).block_bits
+    for i in range(1, both.shape[1]):
+        for row in range(2):
+            past = (strong[row, 1:i].sum(), weak[row, 1:i].sum())
+            expected = (strong, weak)[int(past[1] < past[0])][row, i]
+            assert both[row, i] == expected
+    assert both.sum() < max(weak.sum(), strong.sum())
 
 
 def test_repeats_units_and_inputs() -> None:
@@ -82,7 +94,7 @@ def test_repeats_units_and_inputs() -> None:
 
 def test_fits_cut_short_are_counted() -> None:
     X, y = blobs()
-    assert online_code_length(X, y, n_shuffles=1, max_iter=1, C=10.0).n_not_converged > 0
+    assert online_code_length(X, y, n_shuffles=1, max_iter=1, C=(10.0,)).n_not_converged > 0
 
 
 @pytest.mark.parametrize(
@@ -94,8 +106,9 @@ def test_fits_cut_short_are_counted() -> None:
         ({"fractions": (0.5, 0.1, 1.0)}, r"got fractions \[0.5, 0.1, 1.0\], expected increasing"),
         ({"fractions": ()}, r"got fractions \[\]"),
         ({"fractions": (0.1, 0.5)}, "the last one 1"),
-        ({"n_shuffles": 0}, "got n_shuffles=0, C=0.01"),
-        ({"C": 0}, "C=0, .*expected numbers above 0"),
+        ({"n_shuffles": 0}, r"got n_shuffles=0, C=\(0.01, 0.1\)"),
+        ({"C": (1.0, 0)}, r"C=\(1.0, 0\), .*expected numbers above 0"),
+        ({"C": ()}, r"C=\(\), .*expected numbers above 0"),
     ],
 )
 def test_bad_input_is_named(changes: dict[str, object], message: str) -> None:
