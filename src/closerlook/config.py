@@ -164,16 +164,16 @@ def variant(overrides: Any) -> str:
         overrides: The command line's overrides, e.g. ``["task=pos", "finetuning.epochs=1"]``.
 
     Returns:
-        ``",finetuning.epochs=1"``, or an empty text. Characters that paths do not take are replaced; very
-        long names are cut and made unique by a digest.
+        ``"__finetuning.epochs-1"``, or an empty text. Only characters that Hydra takes unquoted on a command
+        line are used, so ``run_dir=`` can be pasted; very long names are cut and made unique by a digest.
     """
     kept = sorted(str(o).lstrip("+") for o in overrides if not _NOT_IN_NAME.match(str(o)))
     if not kept:
         return ""
-    name = re.sub(r"[^A-Za-z0-9._=,+-]+", "_", ",".join(kept))
+    name = "__".join(re.sub(r"[^A-Za-z0-9._+-]+", "-", item).strip("-") for item in kept)
     if len(name) > _NAME_LENGTH:
         name = f"{name[: _NAME_LENGTH - 9]}-{hashlib.sha256(','.join(kept).encode()).hexdigest()[:8]}"
-    return f",{name}"
+    return f"__{name}"
 
 
 def paper_epochs(model: str) -> int:
@@ -187,4 +187,5 @@ def identity(config: dict[str, Any]) -> dict[str, Any]:
     trainer = dict(kept.get("trainer") or {})
     for key in ("enable_progress_bar", "enable_model_summary", "default_root_dir", "log_every_n_steps"):
         trainer.pop(key, None)
-    return kept | {"trainer": trainer}
+    task = {key: value for key, value in (kept.get("task") or {}).items() if key not in ("data_dir", "download")}
+    return kept | {"trainer": trainer, "task": task}  # the files themselves are in the run's checksums

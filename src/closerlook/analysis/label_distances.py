@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -98,8 +98,8 @@ def distance_rows(
 ) -> list[ResultRow]:
     """The tidy rows of one space's label distances."""
 
-    def row(measure: str, value: float | None, label: str = "", other: str = "", **more: object) -> ResultRow:
-        return ResultRow(probe, measure, step, epoch, layer, split, label, other, value, **more)  # type: ignore[arg-type]
+    def row(measure: str, value: float | None, label: str = "", other: str = "", note: str = "") -> ResultRow:
+        return ResultRow(probe, measure, step, epoch, layer, split, label, other, value, note=note)
 
     note = "; ".join(found.warnings)
     minimum, every = found.min_distances, found.distances[np.triu_indices(len(found.classes), 1)]
@@ -109,8 +109,8 @@ def distance_rows(
         row(m.N_CLUSTERS, found.n_clusters, note=note),
         row(m.IS_LINEAR, float(found.is_linear)),
         row(m.N_CONTRADICTIONS, found.n_contradictions),
-        _mean_row(row, m.MEAN_MIN_DISTANCE, minimum),
-        _mean_row(row, m.MEAN_DISTANCE, every),
+        _mean(row(m.MEAN_MIN_DISTANCE, None), minimum),
+        _mean(row(m.MEAN_DISTANCE, None), every),
     ]
     for label, value in zip(found.classes, minimum, strict=True):
         rows.append(row(m.MIN_DISTANCE, _number(value), label, note=_reason(value)))
@@ -120,15 +120,12 @@ def distance_rows(
     return rows
 
 
-def _mean_row(row: object, measure: str, values: np.ndarray) -> ResultRow:
+def _mean(row: ResultRow, values: np.ndarray) -> ResultRow:
+    """``row`` with the mean of the defined values, how many there are, and a note when some are missing."""
     defined = values[np.isfinite(values)]
-    value = float(defined.mean()) if len(defined) else None
-    note = (
-        ""
-        if len(defined) == len(values) and len(values)
-        else f"{len(values) - len(defined)} of {len(values)} undefined"
-    )
-    return row(measure, value, n=len(defined), note=note)  # type: ignore[operator]
+    missing = len(values) - len(defined)
+    note = f"{missing} of {len(values)} undefined" if missing or not len(values) else ""
+    return replace(row, value=float(defined.mean()) if len(defined) else None, n=len(defined), note=note)
 
 
 def _number(value: float) -> float | None:

@@ -83,7 +83,7 @@ class HistoryLogger(Logger):
             return
         frame = pd.DataFrame([{"step": step} | self._rows[step] for step in sorted(self._rows)])
         first = ["step", "epoch"] if "epoch" in frame else ["step"]
-        frame = frame[first + sorted(column for column in frame if column not in first)]
+        frame = frame[first + sorted(str(column) for column in frame.columns if column not in first)]
         with replacing(self._path) as temporary:
             frame.to_csv(temporary, index=False)
         self._flushed = time.monotonic()

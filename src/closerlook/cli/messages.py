@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from closerlook.pipelines.train import TrainOutcome
 
 _SUMMARY = (
-    ("accuracy", "linear", m.ACCURACY, "test", "{:.1%}"),
+    ("accuracy", "linear", m.ACCURACY, "test", "{:.3f}"),
     ("clusters", "direct", m.N_CLUSTERS, "train", "{:.0f}"),
-    ("mean min. distance", "direct", m.MEAN_MIN_DISTANCE, "train", "{:.3f}"),
-    ("train-test r", "similarity", m.TRAIN_TEST_SIMILARITY, "train-test", "{:.2f}"),
-    ("r to first", "similarity", m.SIMILARITY_TO_FIRST, "train", "{:.2f}"),
-    ("centroid move", "centroids", m.MEAN_DISPLACEMENT, "train", "{:.2f}"),
+    ("min. distance", "direct", m.MEAN_MIN_DISTANCE, "train", "{:.3f}"),
+    ("train~test", "similarity", m.TRAIN_TEST_SIMILARITY, "train-test", "{:.2f}"),
+    ("~first", "similarity", m.SIMILARITY_TO_FIRST, "train", "{:.2f}"),
+    ("moved", "centroids", m.MEAN_DISPLACEMENT, "train", "{:.2f}"),
 )
 
 
@@ -48,7 +49,7 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
     """The before/after table, and where everything is."""
     console = Console(highlight=False)
     console.print()
-    console.print(summary_table(outcome.table, f"{outcome.results.info.title}: before -> after tuning"))
+    console.print(summary_table(outcome.table, f"{outcome.results.info.title}: before → after tuning"))
     kept = f", {outcome.n_kept} kept from before" if outcome.n_kept else ""
     console.print(f"  {outcome.n_computed} cells computed in {outcome.seconds:.1f} s{kept}")
     for failed in outcome.failed[:5]:
@@ -67,12 +68,25 @@ def summary_table(table: pd.DataFrame, title: str) -> Table:
         title: Heading of the table.
     """
     n_labels = table.loc[(table.measure == m.N_LABELS) & (table.split == "train"), "value"]
-    caption = f"{n_labels.iloc[0]:.0f} labels; linear = as many clusters as labels" if len(n_labels) else None
+    caption = (
+        f"{n_labels.iloc[0]:.0f} labels; as many clusters as labels = linear. min. distance: to the\n"
+        "nearest other label, mean over labels (train). train~test, ~first: Pearson r of\n"
+        "label distances. moved: mean shift of the centroids."
+        if len(n_labels)
+        else None
+    )
     shown = [column for column in _SUMMARY if ((table.probe == column[1]) & (table.measure == column[2])).any()]
-    grid = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-    grid.add_column("layer", justify="right")
+    style = {
+        "title_justify": "left",
+        "caption_justify": "left",
+        "box": box.SIMPLE_HEAD,
+        "pad_edge": False,
+        "padding": (0, 1),
+    }
+    grid = Table(title=title, caption=caption, **style)  # type: ignore[arg-type]
+    grid.add_column("layer", justify="right", no_wrap=True)
     for name, *_ in shown:
-        grid.add_column(name, justify="right")
+        grid.add_column(name, justify="right", no_wrap=True)
     for layer in sorted(table.layer.unique()):
         cells = [_before_after(table[table.layer == layer], *column[1:]) for column in shown]
         grid.add_row(str(layer), *cells)
@@ -87,7 +101,7 @@ def _before_after(table: pd.DataFrame, probe: str, measure: str, split: str, for
     first, last = (_number(v, form) for v in (ordered.value.iloc[0], ordered.value.iloc[-1]))
     if measure in (m.SIMILARITY_TO_FIRST, m.MEAN_DISPLACEMENT) or len(ordered) == 1:
         return last
-    return f"{first} -> {last}"
+    return f"{first}→{last}"
 
 
 def _number(value: float, form: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAccuracy, MulticlassF1Score
 
 from closerlook.data.batching import IGNORED_LABEL, Batch
@@ -81,17 +82,14 @@ class FineTuningModule(pl.LightningModule):
         self._evaluate(batch, "test")
 
     def _evaluate(self, batch: Batch, stage: str) -> None:
-        labels = batch.labels
-        if len(labels) == 0:
-            return
-        logits = self(batch)
+        logits, labels = self(batch), batch.labels
         known = labels != IGNORED_LABEL
         predicted = logits.argmax(dim=-1)
         metrics = cast(dict[str, Any], self.metrics[stage])
-        metrics["accuracy"].update((predicted == labels).int(), torch.ones_like(predicted, dtype=torch.int))
+        if len(labels):
+            metrics["accuracy"].update((predicted == labels).int(), torch.ones_like(predicted, dtype=torch.int))
         if known.any():
-            loss = nn.functional.cross_entropy(logits, labels, ignore_index=IGNORED_LABEL)
-            self.log(f"{stage}/loss", loss, batch_size=int(known.sum()), on_epoch=True, sync_dist=True)
+            metrics["loss"].update(nn.functional.cross_entropy(logits[known], labels[known]), known.sum())
             metrics["macro_f1"].update(predicted[known], labels[known])
         for name, metric in metrics.items():
             self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=stage == "val")
@@ -117,6 +115,7 @@ def _metrics(n_classes: int) -> nn.ModuleDict:
     return nn.ModuleDict(
         {
             "accuracy": BinaryAccuracy(validate_args=False),  # fed with "was it right?"
+            "loss": MeanMetric(),
             "macro_f1": MulticlassF1Score(n_classes, average="macro", validate_args=False),
         }
     )

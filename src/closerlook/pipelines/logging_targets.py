@@ -7,21 +7,95 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from closerlook.representations.format import SnapshotError
+from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import ResultRow
-from closerlook.results.run import RunInfo
+from closerlook.results.run import SNAPSHOTS_FOLDER, RunInfo, RunResults
 
 
 def open_loggers(
     stack: ExitStack, settings: dict[str, Any], run_dir: Path, info: RunInfo, *, job_type: str
 ) -> list[Any]:
-    """Open the configured loggers."""
-    return []
+    """Open the configured loggers; ``stack`` closes them however the job ends.
+
+    Args:
+        stack: Closes what is opened here.
+        settings: The resolved configuration.
+        run_dir: The run's directory.
+        info: What the run is.
+        job_type: ``train`` or ``probe``.
+
+    Returns:
+        Lightning loggers.
+    """
+    from closerlook.tracking.loggers import build_loggers
+
+    nodes = settings.get("logger") or {}
+    run = _open_wandb(stack, nodes, settings, run_dir, info, job_type)
+    return build_loggers(nodes, run_dir=run_dir, info=info, run=run)
+
+
+def _open_wandb(
+    stack: ExitStack, nodes: dict[str, Any], settings: dict[str, Any], run_dir: Path, info: RunInfo, job_type: str
+) -> Any:
+    if nodes.get("wandb") is None:
+        return None
+    from closerlook.tracking.runs import open_run
+    from closerlook.tracking.settings import WandbSettings
+
+    wandb_settings = WandbSettings.from_dict(nodes["wandb"])
+    return stack.enter_context(open_run(wandb_settings, run_dir=run_dir, info=info, config=settings, job_type=job_type))
 
 
 def live_sink(loggers: list[Any]) -> Callable[[Sequence[ResultRow]], None]:
-    """Send rows of live probes to every logger."""
-    return lambda rows: None
+    """Send rows of live probes to every logger that takes metrics."""
+
+    def sink(rows: Sequence[ResultRow]) -> None:
+        from closerlook.tracking.log_results import log_live
+
+        for logger in loggers:
+            log_live(logger, rows)
+
+    return sink
 
 
-def log_snapshots(loggers: list[Any], run_dir: Path) -> None:
-    """Record the snapshot folder as an output of the run."""
+def log_snapshots(loggers: list[Any], run_dir: Path, info: RunInfo) -> None:
+    """Record the snapshots as an output of the W&B run, if there is one."""
+    from closerlook.tracking.log_results import artifact_name, log_snapshots_artifact
+    from closerlook.tracking.loggers import RunLogger
+
+    folder = run_dir / SNAPSHOTS_FOLDER
+    for logger in loggers:
+        if isinstance(logger, RunLogger):
+            digests = snapshot_digests(folder)
+            log_snapshots_artifact(logger.experiment, folder, name=artifact_name(info), metadata={"digests": digests})
+
+
+def track_results(settings: dict[str, Any], run_dir: Path, results: RunResults) -> None:
+    """Log a probed run to W&B as a job of its own that declares the snapshots as its input."""
+    nodes = settings.get("logger") or {}
+    if nodes.get("wandb") is None:
+        return
+    from closerlook.tracking.log_results import artifact_name, declare_input, log_results
+    from closerlook.tracking.runs import read_record
+
+    source = read_record(run_dir).get("train", {}).get("path")
+    digests = snapshot_digests(run_dir / SNAPSHOTS_FOLDER)
+    with ExitStack() as stack:
+        run = _open_wandb(stack, nodes, settings, run_dir, results.info, "probe")
+        declare_input(run, name=artifact_name(results.info), digests=digests, path=source)
+        log_results(run, results, nodes["wandb"].get("label_layers"))
+
+
+def snapshot_digests(folder: Path) -> dict[str, str]:
+    """Digest of every stored layer, by ``step/split/layer``; empty when nothing is stored."""
+    try:
+        reader = SnapshotReader(folder)
+    except SnapshotError:
+        return {}
+    return {
+        f"step-{step}/{split}/layer-{layer:02d}": reader.checksum(step, split, layer)
+        for step in reader.steps
+        for split in reader.splits
+        for layer in reader.layers
+    }

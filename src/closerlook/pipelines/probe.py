@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from closerlook.analysis.runner import FailedCell, plan_cells, run_probes
 from closerlook.analysis.space_probe import Scope, SpaceProbe
+from closerlook.pipelines.logging_targets import track_results
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import (
     REPORT_FILE,
@@ -69,10 +70,10 @@ def probe(config: DictConfig) -> ProbeRunOutcome:
     if settings["run_dir"] is None:
         raise RunError(
             "run_dir is not set. Pass the directory that train.py printed, "
-            "e.g. python probe.py run_dir=runs/bbc_topics/minilm_l6/seed=0"
+            "e.g. python probe.py run_dir=runs/bbc_topics/minilm_l6/seed-0"
         )
     run_dir = Path(settings["run_dir"])
-    info = RunInfo.load(run_dir)
+    RunInfo.load(run_dir)  # says what is missing before anything else does
     reader = SnapshotReader(run_dir / SNAPSHOTS_FOLDER)
     scope = choose_scope(reader, settings["steps"], settings["layers"], settings["splits"])
     if settings["verify"]:
@@ -86,7 +87,7 @@ def probe(config: DictConfig) -> ProbeRunOutcome:
     table_file = store.write_table(outcome.wanted)
     results = load_run(run_dir)
     report = _report(results, run_dir) if settings["report"] else None
-
+    track_results(settings, run_dir, results)
     return ProbeRunOutcome(
         run_dir, results, store.table(outcome.wanted), outcome.n_computed, outcome.n_kept, outcome.failed,
         outcome.seconds, report, table_file,

@@ -107,7 +107,8 @@ def decide(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path:
             raise RunError(f"ckpt_path={ckpt_path}: no such file {checkpoint}. Leave it null to start anew")
         return Decision("resume", checkpoint)
     state = read_state(run_dir)
-    if overwrite or state is None:
+    computed = any((run_dir / name).exists() for name in (CHECKPOINTS_FOLDER, SNAPSHOTS_FOLDER))
+    if overwrite or state is None or not computed:
         clear(run_dir)
         return Decision("start")
     if state.identity != identity_digest(config):

@@ -100,7 +100,7 @@ def _fit(config: DictConfig, settings: dict[str, Any], run_dir: Path, checkpoint
         tested = trainer.test(module, datamodule=data, verbose=False)
         snapshots = [c for c in callbacks if isinstance(c, SnapshotCallback)]
         if snapshots:
-            log_snapshots(loggers, run_dir)
+            log_snapshots(loggers, run_dir, info)
     return TrainOutcome(
         run_dir=run_dir,
         info=info,

@@ -93,7 +93,7 @@ class RunInfo:
         if not path.is_file():
             raise RunError(
                 f"no run in {run_dir}: expected the file {RUN_FILE}, which train.py writes. "
-                "Pass the directory that train.py printed, e.g. run_dir=runs/bbc_topics/minilm_l6/seed=0"
+                "Pass the directory that train.py printed, e.g. run_dir=runs/bbc_topics/minilm_l6/seed-0"
             )
         content = json.loads(path.read_text(encoding="utf-8"))
         try:
