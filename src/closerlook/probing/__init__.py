@@ -15,6 +15,10 @@ _HOMES = {
     "read_released": "released_format",
     "write_released": "released_format",
     "read_vectors": "vectors",
+    "LabelledVectors": "vectors",
+    "released_embeddings": "released_format",
+    "Certificates": "pairwise",
+    "InsideDistances": "inside",
 }
 
 
