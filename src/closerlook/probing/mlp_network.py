@@ -66,7 +66,8 @@ class StackedMLP:
         self._allocate()
         for view, p in zip(self._views(self.flat), stacked, strict=True):
             view.copy_(p)
-        self.step_count = torch.zeros((), dtype=torch.float32, device=device)
+        self.n_steps = 0  # beside the tensor that Adam counts in: reading that one would wait for a GPU
+        self._step_count = torch.zeros((), dtype=torch.float32, device=device)
 
     def _allocate(self) -> None:
         """Make the zeroed parameter, gradient and moment buffers for the current number of networks."""
@@ -155,14 +156,15 @@ class StackedMLP:
         """
         from torch.optim.adam import adam
 
-        correction = float(np.sqrt(1 - BETA_2 ** (int(self.step_count) + 1)))
+        self.n_steps += 1
+        correction = float(np.sqrt(1 - BETA_2**self.n_steps))
         adam(
             [self.flat],
             [self.grad],
             [self.mean],
             [self.square],
             [],
-            [self.step_count],
+            [self._step_count],
             fused=True,
             amsgrad=False,
             beta1=BETA_1,

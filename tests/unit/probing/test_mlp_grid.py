@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -26,6 +28,11 @@ def ring(n: int = 400, seed: int = 0) -> Arrays:
     X = np.column_stack([radius * np.cos(angle), radius * np.sin(angle), rng.normal(size=(n, 3))])
     names, cut = np.array(["core", "inner", "outer"])[y], n // 2
     return X[:cut], names[:cut], X[cut:], names[cut:]
+
+
+def test_importing_the_probe_does_not_import_torch() -> None:
+    code = "import sys, closerlook.probing.mlp_grid; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_paper_grid_has_128_cells() -> None:
