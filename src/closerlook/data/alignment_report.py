@@ -95,9 +95,9 @@ def refuse_losses(report: AlignmentReport, allow_truncation: bool, allow_dropped
     if report.n_truncated_texts and not allow_truncation:
         raise AlignmentError(
             f"{report.n_truncated_texts} of {report.n_texts} texts are longer than {report.max_length} subwords "
-            f"(the longest has {report.longest}); {report.n_truncated_words} words and "
-            f"{report.n_truncated_examples} examples would be lost ({shown}). Raise task.max_length if the model "
-            "takes more, or accept the loss with task.allow_truncation=true"
+            f"(the longest has {report.longest}); {report.n_truncated_subwords} subwords, "
+            f"{report.n_truncated_words} words and {report.n_truncated_examples} examples would be lost ({shown}). "
+            "Raise task.max_length if the model takes more, or accept the loss with task.allow_truncation=true"
         )
     if report.n_dropped_examples and not allow_dropped_words:
         raise AlignmentError(

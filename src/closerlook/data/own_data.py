@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from closerlook.data.readers.tabular import (
 )
 from closerlook.data.settings import TaskSettings
 from closerlook.data.sources import file_checksum
-from closerlook.data.splits import build_corpus, carve
+from closerlook.data.splits import SplitOptions, build_corpus, carve
 
 Split = Table | tuple[ConlluSentence, ...]
 """One split as it is read: a table, or the sentences of a .conllu file."""
@@ -163,13 +163,15 @@ def _corpus(settings: TaskSettings, level: Level, rows: _RowsOf, sentence: _Text
         settings.name,
         level,
         splits,
-        validation_fraction=settings.validation_fraction,
-        split_seed=settings.split_seed,
-        limit_train_texts=settings.limit_train_texts,
-        limit_test_texts=settings.limit_test_texts,
+        options=split_options(settings),
         checksums=source.checksums,
         notes=notes,
     )
+
+
+def split_options(settings: TaskSettings) -> SplitOptions:
+    """The settings that say how splits are carved and limited."""
+    return SplitOptions(**{f.name: getattr(settings, f.name) for f in fields(SplitOptions)})
 
 
 def _read_source(settings: TaskSettings) -> _Source:

@@ -76,7 +76,8 @@ class LengthBucketSampler(DistributedSampler):
 class OrderedSampler(DistributedSampler):
     """Evaluation batches, longest texts first, the same in every epoch; each text once over all ranks.
 
-    Ranks may differ by one batch; evaluation sums over examples, so no text is repeated to even that out.
+    Ranks get equally many batches, some a little smaller: a rank with one more would wait for the others
+    forever, and a repeated text would count twice. That takes at least as many texts as ranks.
 
     Args:
         lengths: (n_texts,) length of each text.
@@ -87,7 +88,11 @@ class OrderedSampler(DistributedSampler):
 
     def __init__(self, lengths: NDArray[np.int64], batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         super().__init__(range(len(lengths)), num_replicas=world_size, rank=rank, shuffle=False)  # type: ignore[arg-type]
-        self.batches = batches_by_length(lengths, batch_size)[rank::world_size]
+        batches = batches_by_length(lengths, batch_size)
+        if len(batches) % world_size:
+            (order,) = batches_by_length(lengths, len(lengths))
+            batches = [part.tolist() for part in np.array_split(order, ceil(len(batches) / world_size) * world_size)]
+        self.batches = batches[rank::world_size]
 
     def __len__(self) -> int:
         """Number of batches of this rank."""

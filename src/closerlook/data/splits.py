@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from closerlook.data.corpus import Corpus, LabeledText, Level
 from closerlook.data.errors import DataError
@@ -21,6 +22,23 @@ def content_key(text: LabeledText) -> str:
 def hash_order(keys: Iterable[str], seed: int) -> list[str]:
     """The distinct keys in an order that depends only on the keys and the seed."""
     return sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed}\0{key}".encode()).digest())
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How every task's splits are carved and limited; see `TaskSettings` for the fields.
+
+    Attributes:
+        validation_fraction: Share of the training texts carved out for validation.
+        split_seed: Which texts are carved.
+        limit_train_texts: Most training texts to keep.
+        limit_test_texts: The same for the other splits.
+    """
+
+    validation_fraction: float = 0.0
+    split_seed: int = 0
+    limit_train_texts: int | None = None
+    limit_test_texts: int | None = None
 
 
 def carve(texts: Sequence[LabeledText], fraction: float, seed: int) -> tuple[Texts, Texts]:
@@ -70,11 +88,7 @@ def build_corpus(
     name: str,
     level: Level,
     splits: dict[str, Texts],
-    *,
-    validation_fraction: float = 0.0,
-    split_seed: int = 0,
-    limit_train_texts: int | None = None,
-    limit_test_texts: int | None = None,
+    options: SplitOptions | None = None,
     checksums: dict[str, str] | None = None,
     notes: Sequence[str] = (),
 ) -> Corpus:
@@ -84,15 +98,15 @@ def build_corpus(
         DataError: A split without examples, a text id that stands twice, fewer than two labels in training, or
             as many labels as examples.
     """
-    splits = dict(splits)
-    if "validation" not in splits and validation_fraction:
-        splits["train"], splits["validation"] = carve(splits["train"], validation_fraction, split_seed)
+    splits, o = dict(splits), options or SplitOptions()
+    if "validation" not in splits and o.validation_fraction:
+        splits["train"], splits["validation"] = carve(splits["train"], o.validation_fraction, o.split_seed)
     _require_examples(name, splits)
     _require_classes(name, splits["train"])
     notes = [*notes, *_remarks(splits)]
     for split, texts in splits.items():
-        limit = limit_train_texts if split == "train" else limit_test_texts
-        splits[split] = limit_texts(texts, limit, split_seed)
+        limit = o.limit_train_texts if split == "train" else o.limit_test_texts
+        splits[split] = limit_texts(texts, limit, o.split_seed)
     _require_unique_ids(name, splits)
     labels = {target.label for text in splits["train"] for target in text.targets}
     return Corpus(name, level, splits, tuple(sorted(labels)), dict(checksums or {}), tuple(notes))

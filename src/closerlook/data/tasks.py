@@ -1,106 +1,20 @@
-"""The tasks: one builder each, from flat settings to a checked `Corpus`."""
+"""Every task by its name: settings in, a checked `Corpus` out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
-from closerlook.data.corpus import Corpus, LabeledText, Level, Target
-from closerlook.data.download import LocatedFile, locate
-from closerlook.data.errors import DataError, DataFileError
+from closerlook.data.corpus import Corpus, LabeledText, Target
+from closerlook.data.errors import DataError
+from closerlook.data.own_data import OWN_DATA_TASKS, split_options
+from closerlook.data.paper_tasks import PAPER_TASKS
 from closerlook.data.readers.bbc import Article, bbc_folder, read_bbc
-from closerlook.data.readers.conllu import ConlluSentence, read_conllu
-from closerlook.data.readers.conllulex import ConllulexSentence, read_conllulex
-from closerlook.data.readers.trec import Question, read_trec
 from closerlook.data.settings import TaskSettings
-from closerlook.data.sources import (
-    PUD,
-    STREUSLE_DEV,
-    STREUSLE_TEST,
-    STREUSLE_TRAIN,
-    TREC_TEST,
-    TREC_TRAIN,
-    SourceFile,
-)
-from closerlook.data.splits import Texts, build_corpus, carve
-
-N_PUD_TRAIN = 800
-"""The paper trains on the first 800 of PUD's 1,000 sentences and tests on the last 200."""
+from closerlook.data.splits import SplitOptions, build_corpus, carve
 
 BBC_TEST_FRACTION = 0.2
 """Share of the headlines of each topic that is the test split. BBC News has no official one."""
-
-
-@dataclass(frozen=True)
-class SplitOptions:
-    """How every task's splits are carved and limited; see `TaskSettings` for the fields.
-
-    Attributes:
-        validation_fraction: Share of the training texts carved out for validation.
-        split_seed: Which texts are carved.
-        limit_train_texts: Most training texts to keep.
-        limit_test_texts: The same for the other splits.
-    """
-
-    validation_fraction: float = 0.0
-    split_seed: int = 0
-    limit_train_texts: int | None = None
-    limit_test_texts: int | None = None
-
-
-def pos(data_dir: str | Path | None, download: bool = True, options: SplitOptions | None = None) -> Corpus:
-    """Universal part of speech of every word of English PUD: 16,854 / 4,322 words, 17 labels.
-
-    Raises:
-        DataError: The file is missing or malformed, or a word has no tag.
-    """
-    return _pud_corpus("pos", "word", _pos_text, data_dir, download, options)
-
-
-def dep(data_dir: str | Path | None, download: bool = True, options: SplitOptions | None = None) -> Corpus:
-    """Relation of every (head, modifier) pair of English PUD without roots: 16,054 / 4,122 pairs, 46 labels.
-
-    Raises:
-        DataError: The file is missing or malformed, or a word has no head.
-    """
-    return _pud_corpus("dep", "pair", _dep_text, data_dir, download, options)
-
-
-def ps_role(data_dir: str | Path | None, download: bool = True, options: SplitOptions | None = None) -> Corpus:
-    """Scene role of STREUSLE's single-word adpositions and possessives: 4,282 / 457, 46 labels.
-
-    Raises:
-        DataError: A file is missing or malformed.
-    """
-    return _streusle_corpus("ps_role", data_dir, download, options)
-
-
-def ps_fxn(data_dir: str | Path | None, download: bool = True, options: SplitOptions | None = None) -> Corpus:
-    """Function of STREUSLE's single-word adpositions and possessives: 4,282 / 457, 40 labels.
-
-    Raises:
-        DataError: A file is missing or malformed.
-    """
-    return _streusle_corpus("ps_fxn", data_dir, download, options)
-
-
-def trec50(data_dir: str | Path | None, download: bool = True, options: SplitOptions | None = None) -> Corpus:
-    """Fine type of a question: 5,452 / 500 questions, 50 labels (42 in test).
-
-    Raises:
-        DataError: A file is missing or malformed.
-    """
-    return _trec_corpus("trec50", data_dir, download, options)
-
-
-def trec6(data_dir: str | Path | None, download: bool = True, options: SplitOptions | None = None) -> Corpus:
-    """Coarse type of a question: 5,452 / 500 questions, 6 labels.
-
-    Raises:
-        DataError: A file is missing or malformed.
-    """
-    return _trec_corpus("trec6", data_dir, download, options)
 
 
 def bbc_topics(text_part: str = "headline", folder: Path | None = None, options: SplitOptions | None = None) -> Corpus:
@@ -132,7 +46,7 @@ def bbc_topics(text_part: str = "headline", folder: Path | None = None, options:
         text = article.headline if text_part == "headline" else article.text
         split = "test" if article.headline in test_headlines else "train"
         splits[split].append(LabeledText(article.article_id, (Target((), article.topic),), text=text))
-    return _build(
+    return build_corpus(
         "bbc_topics",
         "sentence",
         {k: tuple(v) for k, v in splits.items()},
@@ -151,152 +65,46 @@ def load_corpus(settings: TaskSettings) -> Corpus:
     Raises:
         DataError: An unknown task, a setting that the task does not use, or anything its builder raises.
     """
-    options = SplitOptions(**{f.name: getattr(settings, f.name) for f in fields(SplitOptions)})
-    if settings.name in PAPER_TASKS:
-        _refuse_unused(settings, "text_part")
-        return PAPER_TASKS[settings.name](settings.data_dir, settings.download, options)
-    if settings.name == "bbc_topics":
-        _refuse_unused(settings)
-        return bbc_topics(settings.text_part, options=options)
-    from closerlook.data.own_data import OWN_DATA_TASKS
-
+    known = sorted([*PAPER_TASKS, "bbc_topics", *OWN_DATA_TASKS])
+    if settings.name not in known:
+        raise DataError(f"unknown task {settings.name!r}; expected one of {', '.join(known)}")
+    _refuse_unused(settings)
     if settings.name in OWN_DATA_TASKS:
         return OWN_DATA_TASKS[settings.name](settings)
-    known = sorted([*PAPER_TASKS, "bbc_topics", *OWN_DATA_TASKS])
-    raise DataError(f"unknown task {settings.name!r}; expected one of {', '.join(known)}")
+    options = split_options(settings)
+    if settings.name == "bbc_topics":
+        return bbc_topics(settings.text_part, options=options)
+    return PAPER_TASKS[settings.name](settings.data_dir, settings.download, options)
 
 
-PAPER_TASKS: dict[str, Callable[[str | Path | None, bool, SplitOptions | None], Corpus]] = {
-    "pos": pos,
-    "dep": dep,
-    "ps_role": ps_role,
-    "ps_fxn": ps_fxn,
-    "trec50": trec50,
-    "trec6": trec6,
+_COMMON_SETTINGS = {
+    *("name", "data_dir", "download", "validation_fraction", "split_seed", "limit_train_texts"),
+    *("limit_test_texts", "max_length", "allow_truncation", "allow_dropped_words"),
 }
-"""Builders of the tasks that come from published files."""
+_OWN_SETTINGS = {
+    *("test_fraction", "dataset", "dataset_config", "dataset_revision", "data_files", "train_split"),
+    *("validation_split", "test_split", "ignore_labels"),
+}
+_PAIR_SETTINGS = {
+    *("pair_format", "words_column", "text_column", "label_column", "first_column", "second_column", "markers"),
+    *("first_start_column", "first_end_column", "second_start_column", "second_end_column"),
+}
+_OWN_TASKS = {
+    "text_classification": _OWN_SETTINGS | {"text_column", "label_column"},
+    "token_classification": _OWN_SETTINGS | {"words_column", "labels_column"},
+    "pair_classification": _OWN_SETTINGS | _PAIR_SETTINGS,
+}
+_USED_SETTINGS = {"bbc_topics": {"text_part"}, **_OWN_TASKS}
 
 
-def _refuse_unused(settings: TaskSettings, *more: str) -> None:
+def _refuse_unused(settings: TaskSettings) -> None:
     """A setting that has no effect is a mistake worth saying, not one to pass over."""
-    own_data = (
-        "dataset",
-        "dataset_config",
-        "dataset_revision",
-        "data_files",
-        "test_fraction",
-        "validation_split",
-    )
     defaults = TaskSettings()
-    changed = [name for name in (*own_data, *more) if getattr(settings, name) != getattr(defaults, name)]
-    if changed:
-        raise DataError(
-            f"task {settings.name} does not use {', '.join(changed)}; leave it out, or choose the task "
-            "text_classification, token_classification or pair_classification for your own data"
-        )
-
-
-def _build(
-    name: str,
-    level: Level,
-    splits: dict[str, Texts],
-    options: SplitOptions | None,
-    checksums: dict[str, str],
-    notes: list[str],
-) -> Corpus:
-    o = options or SplitOptions()
-    return build_corpus(
-        name,
-        level,
-        splits,
-        validation_fraction=o.validation_fraction,
-        split_seed=o.split_seed,
-        limit_train_texts=o.limit_train_texts,
-        limit_test_texts=o.limit_test_texts,
-        checksums=checksums,
-        notes=notes,
-    )
-
-
-def _located(sources: dict[str, SourceFile], data_dir: str | Path | None, download: bool) -> dict[str, LocatedFile]:
-    return {split: locate(source, data_dir, download) for split, source in sources.items()}
-
-
-def _provenance(found: dict[str, LocatedFile]) -> tuple[dict[str, str], list[str]]:
-    return {f.path.name: f.checksum for f in found.values()}, [f.note for f in found.values() if f.note]
-
-
-def _pud_corpus(
-    name: str,
-    level: Level,
-    make_text: Callable[[Path, ConlluSentence], LabeledText],
-    data_dir: str | Path | None,
-    download: bool,
-    options: SplitOptions | None,
-) -> Corpus:
-    found = _located({"all": PUD}, data_dir, download)
-    path = found["all"].path
-    texts = tuple(make_text(path, sentence) for sentence in read_conllu(path))
-    if len(texts) <= N_PUD_TRAIN:
-        raise DataFileError(path, None, f"{len(texts)} sentences; expected more than {N_PUD_TRAIN}, the training split")
-    return _build(
-        name, level, {"train": texts[:N_PUD_TRAIN], "test": texts[N_PUD_TRAIN:]}, options, *_provenance(found)
-    )
-
-
-def _pos_text(path: Path, sentence: ConlluSentence) -> LabeledText:
-    targets = []
-    for index, word in enumerate(sentence.words):
-        if word.upos is None:
-            raise DataFileError(path, word.line, "no UPOS tag ('_'); the task pos needs one on every word")
-        targets.append(Target((index,), word.upos))
-    return LabeledText(sentence.sent_id, tuple(targets), words=tuple(word.form for word in sentence.words))
-
-
-def _dep_text(path: Path, sentence: ConlluSentence) -> LabeledText:
-    targets = []
-    for index, word in enumerate(sentence.words):
-        if word.head is None or word.deprel is None:
-            raise DataFileError(path, word.line, "no HEAD or DEPREL ('_'); the task dep needs both on every word")
-        if word.head != 0:  # the root has no head word to be paired with
-            targets.append(Target((word.head - 1, index), word.deprel))
-    return LabeledText(sentence.sent_id, tuple(targets), words=tuple(word.form for word in sentence.words))
-
-
-def _streusle_corpus(name: str, data_dir: str | Path | None, download: bool, options: SplitOptions | None) -> Corpus:
-    sources = {"train": STREUSLE_TRAIN, "validation": STREUSLE_DEV, "test": STREUSLE_TEST}
-    found = _located(sources, data_dir, download)
-    make_text = _ps_role_text if name == "ps_role" else _ps_fxn_text
-    splits = {split: tuple(make_text(s) for s in read_conllulex(f.path)) for split, f in found.items()}
-    return _build(name, "word", splits, options, *_provenance(found))
-
-
-def _ps_role_text(sentence: ConllulexSentence) -> LabeledText:
-    return _ps_text(sentence, [(i, w.scene_role) for i, w in enumerate(sentence.words) if w.is_target])
-
-
-def _ps_fxn_text(sentence: ConllulexSentence) -> LabeledText:
-    return _ps_text(sentence, [(i, w.function) for i, w in enumerate(sentence.words) if w.is_target])
-
-
-def _ps_text(sentence: ConllulexSentence, labels: list[tuple[int, str | None]]) -> LabeledText:
-    # written without the p. that all of them share, as the paper does
-    targets = tuple(Target((i,), (label or "").removeprefix("p.")) for i, label in labels)
-    return LabeledText(sentence.sent_id, targets, words=tuple(word.form for word in sentence.words))
-
-
-def _trec_corpus(name: str, data_dir: str | Path | None, download: bool, options: SplitOptions | None) -> Corpus:
-    found = _located({"train": TREC_TRAIN, "test": TREC_TEST}, data_dir, download)
-    splits = {
-        split: tuple(_trec_text(name, split, question) for question in read_trec(located.path))
-        for split, located in found.items()
-    }
-    return _build(name, "sentence", splits, options, *_provenance(found))
-
-
-def _trec_text(name: str, split: str, question: Question) -> LabeledText:
-    label = question.coarse if name == "trec6" else question.fine
-    return LabeledText(f"{split}-{question.line:04d}", (Target((), label),), text=question.text)
+    changed = [f.name for f in fields(settings) if getattr(settings, f.name) != getattr(defaults, f.name)]
+    unused = [name for name in changed if name not in _COMMON_SETTINGS | _USED_SETTINGS.get(settings.name, set())]
+    if unused:
+        own = " Your own data has the tasks " + ", ".join(sorted(_OWN_TASKS)) if settings.name not in _OWN_TASKS else ""
+        raise DataError(f"task {settings.name} does not use {', '.join(unused)}; leave it out.{own}")
 
 
 def _first_of_each_input(articles: tuple[Article, ...], text_part: str) -> list[Article]:

@@ -71,7 +71,7 @@ def test_too_long_is_an_error_that_counts(tiny_tokenizer: Any) -> None:
         encode_texts(texts, tiny_tokenizer, max_length=8)
     message = str(caught.value)
     assert "1 of 2 texts are longer than 8 subwords (the longest has 11)" in message
-    assert "1 words and 1 examples would be lost (word 2 ('six', over the limit) in a)" in message
+    assert "3 subwords, 1 words and 1 examples would be lost (word 2 ('six', over the limit) in a)" in message
     assert "task.max_length" in message
     assert "task.allow_truncation=true" in message
 

@@ -155,8 +155,11 @@ def test_bucketing_saves_padding() -> None:
 
 
 def test_evaluation_order_is_fixed_and_complete() -> None:
-    ranks = [list(OrderedSampler(LENGTHS, 8, rank, 2)) for rank in (0, 1)]
-    assert sorted(i for batches in ranks for batch in batches for i in batch) == list(range(1_003))
+    for world_size in (1, 2, 4, 5):
+        ranks = [list(OrderedSampler(LENGTHS, 8, rank, world_size)) for rank in range(world_size)]
+        assert sorted(i for batches in ranks for batch in batches for i in batch) == list(range(1_003))
+        assert len({len(batches) for batches in ranks}) == 1  # else the ranks of DDP wait for each other
+        assert max(len(batch) for batches in ranks for batch in batches) == 8
     lengths = [LENGTHS[batch].max() for batch in batches_by_length(LENGTHS, 8)]
     assert lengths == sorted(lengths, reverse=True)
 

@@ -135,8 +135,12 @@ def test_edited_files_are_taken_with_a_note(real_data_dir: Path, tmp_path: Path)
 def test_bad_settings_and_short_files(tmp_path: Path, fixture_dir: Path) -> None:
     with pytest.raises(DataError, match="unknown task 'poss'; expected one of bbc_topics, dep, pair_class"):
         load_corpus(TaskSettings(name="poss"))
-    with pytest.raises(DataError, match="task pos does not use dataset, test_fraction"):
+    with pytest.raises(
+        DataError, match=r"task pos does not use test_fraction, dataset; leave it out. Your own data has"
+    ):
         load_corpus(TaskSettings(name="pos", dataset="a/b", test_fraction=0.5))
+    with pytest.raises(DataError, match=r"task token_classification does not use text_column; leave it out\.$"):
+        load_corpus(TaskSettings(name="token_classification", text_column="words"))
     with pytest.raises(DataError, match=r"a fraction to carve out of a split must be in \[0, 1\), got 1"):
         load_corpus(TaskSettings(name="bbc_topics", validation_fraction=1.0))
     with pytest.raises(DataError, match="a limit of texts must be at least 1"):

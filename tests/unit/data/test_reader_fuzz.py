@@ -22,7 +22,12 @@ READERS: dict[str, tuple[Callable[[Path], Any], bytes]] = {
     "conllulex": (read_conllulex, (FIXTURES / "mini.conllulex").read_bytes()),
     "trec": (read_trec, (FIXTURES / "mini.label").read_bytes()),
 }
-bounded = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+bounded = settings(
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 def read(name: str, data: bytes, tmp_path: Path) -> Any:

@@ -9,8 +9,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from closerlook.data.own_data import OWN_DATA_TASKS
+from closerlook.data.paper_tasks import PAPER_TASKS
 from closerlook.data.settings import TaskSettings
-from closerlook.data.tasks import PAPER_TASKS, load_corpus
+from closerlook.data.tasks import load_corpus
 
 FOLDER = Path(__file__).parents[3] / "conf" / "task"
 FILES = sorted(FOLDER.glob("*.yaml"))

@@ -8,7 +8,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,8 @@ def _load(origin: str, builder: str, cached: bool = False, **options: Any) -> di
     import datasets
     from pandas.errors import ParserWarning
 
-    with tempfile.TemporaryDirectory(prefix="closerlook-") as scratch, warnings.catch_warnings():
+    quiet = nullcontext() if cached else _quiet()
+    with tempfile.TemporaryDirectory(prefix="closerlook-") as scratch, warnings.catch_warnings(), quiet:
         # pandas only warns when rows have more fields than the header and it throws the rest away
         warnings.simplefilter("error", ParserWarning)
         # the cache of `datasets` knows local files by path and time, and may serve an old version
@@ -183,6 +184,23 @@ def _csv_options(path: Path) -> dict[str, Any]:
         raise DataFileError(path, 1, f"got the header {header[:10]}; expected different, non-empty column names")
     features = Features({name: Value("string") for name in header})
     return {"features": features, "delimiter": delimiter, "keep_default_na": False, "index_col": False}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and no log lines of ``datasets``: a bad file is told of once, in the error."""
+    import datasets
+    from datasets.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), datasets.are_progress_bars_disabled()
+    logging.set_verbosity(logging.CRITICAL)
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if not bars:
+            datasets.enable_progress_bars()
 
 
 @contextmanager
