@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from contextlib import ExitStack
@@ -176,13 +177,26 @@ def _describe(settings: dict[str, Any], corpus: Any, loaded: Any, data: Any) -> 
         n_train=data.encoded("train").n_examples,
         n_test=data.encoded("test").n_examples,
         n_epochs=settings["finetuning"]["epochs"],
-        n_updates=batches * settings["finetuning"]["epochs"],
+        n_updates=_updates_per_epoch(batches, settings["trainer"]) * settings["finetuning"]["epochs"],
         created=now(),
         git_commit=git_commit(),
         versions=versions(),
         checksums=dict(corpus.checksums),
         notes=tuple(notes),
     )
+
+
+def _updates_per_epoch(batches: int, trainer: dict[str, Any]) -> int:
+    """Optimizer updates in an epoch when the batches are shared out over processes and accumulated."""
+    devices = trainer.get("devices", 1)
+    if isinstance(devices, list):
+        devices = len(devices)
+    if not isinstance(devices, int) or devices < 1:  # "auto" or -1: all there are
+        import torch
+
+        devices = max(1, torch.cuda.device_count())
+    processes = devices * int(trainer.get("num_nodes", 1))
+    return math.ceil(math.ceil(batches / processes) / int(trainer.get("accumulate_grad_batches", 1)))
 
 
 def _split_note(split: str, report: Any) -> str:

@@ -19,8 +19,6 @@ from closerlook.models.settings import ModelSettings, SnapshotSettings
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*", "ignore:.*does not have many workers.*")
-
 
 def fit(
     tiny_bert: Path,

@@ -1,0 +1,48 @@
+"""Runs of the whole program on real text with a tiny random encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from closerlook.config import config_dir, register
+
+def compose_config(app: str, *overrides: str) -> DictConfig:
+    """The configuration that the command line would compose."""
+    register()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose(app, overrides=list(overrides))
+
+
+@pytest.fixture(scope="session")
+def small(tiny_bert: Path) -> tuple[str, ...]:
+    """Overrides of a run of seconds: a tiny random BERT on 96 real headlines."""
+    return (
+        "model=any",
+        "model.name=tiny",
+        f"model.source={tiny_bert}",
+        "task.limit_train_texts=96",
+        "task.limit_test_texts=40",
+        "finetuning.epochs=2",
+        "finetuning.batch_size=16",
+        "finetuning.learning_rate=1e-3",
+        "trainer.enable_progress_bar=false",
+        "trainer.accelerator=cpu",
+        "trainer.log_every_n_steps=1",
+    )
+
+
+@pytest.fixture(scope="session")
+def probed_run(small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was trained with live probes, then probed, with W&B offline."""
+    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.train import train
+
+    run_dir = tmp_path_factory.mktemp("runs") / "seed-0"
+    train(compose_config("train", f"run_dir={run_dir}", "callbacks=probe", *small))
+    outcome = probe(compose_config("probe", f"run_dir={run_dir}", "n_jobs=1"))
+    assert not outcome.failed
+    return run_dir
