@@ -12,7 +12,7 @@ from closerlook.data.readers.conllu import ConlluSentence, read_conllu
 from closerlook.data.readers.conllulex import ConllulexSentence, read_conllulex
 from closerlook.data.readers.trec import Question, read_trec
 from closerlook.data.sources import PUD, STREUSLE_DEV, STREUSLE_TEST, STREUSLE_TRAIN, TREC_TEST, TREC_TRAIN, SourceFile
-from closerlook.data.splits import SplitOptions
+from closerlook.data.splits import SplitOptions, build_corpus
 
 N_PUD_TRAIN = 800
 """The paper trains on the first 800 of PUD's 1,000 sentences and tests on the last 200."""
