@@ -103,11 +103,11 @@ def build_corpus(
         splits["train"], splits["validation"] = carve(splits["train"], o.validation_fraction, o.split_seed)
     _require_examples(name, splits)
     _require_classes(name, splits["train"])
-    notes = [*notes, *_remarks(splits)]
     for split, texts in splits.items():
         limit = o.limit_train_texts if split == "train" else o.limit_test_texts
         splits[split] = limit_texts(texts, limit, o.split_seed)
     _require_unique_ids(name, splits)
+    notes = [*notes, *_remarks(splits)]
     labels = {target.label for text in splits["train"] for target in text.targets}
     return Corpus(name, level, splits, tuple(sorted(labels)), dict(checksums or {}), tuple(notes))
 

@@ -275,6 +275,28 @@ def test_bad_sources(tmp_path: Path) -> None:
         load("text_classification", dataset="none.csv")
 
 
+def test_a_hub_dataset_is_asked_for_by_its_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def hub(path: str, **options: Any) -> datasets.DatasetDict:  # the hub itself is out of reach of tests
+        asked.append((path, options))
+        rows = {"sentence": [f"text {i}" for i in range(10)], "y": [i % 2 for i in range(10)]}
+        features = datasets.Features({"sentence": datasets.Value("string"), "y": datasets.ClassLabel(names=["n", "p"])})
+        return datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows, features=features)})
+
+    monkeypatch.setattr(datasets, "load_dataset", hub)
+    corpus = load(
+        "text_classification", dataset="some/set", dataset_config="en", dataset_revision="abc", test_split=None,
+        test_fraction=0.2, text_column="sentence", label_column="y",
+    )  # fmt: skip
+    assert asked == [("some/set", {"keep_in_memory": True, "name": "en", "revision": "abc"})]  # no remote code
+    assert corpus.label_names == ("n", "p")
+    assert list(corpus.checksums) == ["some/set:train"]
+    assert len(corpus.checksums["some/set:train"]) == 64
+
+
 def test_an_unknown_hub_id_without_network_is_answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     started = time.monotonic()
     with pytest.raises(DataError, match=r"'no-such/dataset' is not in the cache .*\(HF_HUB_OFFLINE=1\)"):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from closerlook.data.checks import contradictions, shared_inputs
 from closerlook.data.corpus import Corpus, LabeledText, Target
+from closerlook.data.errors import DataError
 from closerlook.data.splits import build_corpus, carve, limit_texts
 
 
@@ -59,6 +61,14 @@ def test_contradictions_of_words_look_at_positions() -> None:
     assert len(folded.labels) == 4
     assert contradictions(corpus, "test") == ()
     assert shared_inputs(corpus) == ("x y z",)
+
+
+def test_ids_that_stand_twice_are_refused() -> None:
+    train = (raw("a", "one", "p"), raw("b", "two", "q"), raw("c", "three", "q"))
+    with pytest.raises(DataError, match=r"text id 'b' stands twice \(in train and test\)"):
+        build_corpus("t", "sentence", {"train": train, "test": (raw("b", "new", "p"),)})
+    with pytest.raises(DataError, match="the test split has no examples"):
+        build_corpus("t", "sentence", {"train": train, "test": ()})
 
 
 def test_unseen_labels_are_told() -> None:

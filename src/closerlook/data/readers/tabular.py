@@ -107,7 +107,7 @@ def read_hub(dataset: str, config: str | None = None, revision: str | None = Non
         try:
             return _load(dataset, dataset, name=config, revision=revision, cached=True)
         except DataError as error:
-            if why_offline is None:
+            if why_offline is None or not isinstance(error.__cause__, ConnectionError | FileNotFoundError):
                 raise
             raise DataError(
                 f"dataset {dataset!r} is not in the cache and was not looked for on the hub ({why_offline}). "
