@@ -74,12 +74,12 @@ class CentroidAnalysis:
     name: str = "centroids"
 
     def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
-        """One cell per layer and split, over all snapshots."""
-        return per_path_cells(self, _VERSION, reader, scope)
+        """One cell per layer and split, over all snapshots of the run, whatever steps were asked for."""
+        return per_path_cells(self, _VERSION, reader, Scope(reader.steps, scope.layers, scope.splits))
 
     def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
         """Centroid rows of one layer and split."""
-        track = track_centroids(reader, scope.steps, cell.split, cell.layer)
+        track = track_centroids(reader, reader.steps, cell.split, cell.layer)
         return list(_rows(track, reader, cell))
 
 

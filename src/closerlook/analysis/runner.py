@@ -11,8 +11,7 @@ from pathlib import Path
 import joblib
 from joblib.parallel import get_active_backend
 
-from closerlook.analysis.label_distances import DirectProbeAnalysis
-from closerlook.analysis.similarity import SimilarityAnalysis, distance_vector
+from closerlook.analysis.derived import plan_derived
 from closerlook.analysis.space_probe import Scope, SpaceProbe
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import ResultRow
@@ -96,8 +95,7 @@ def run_probes(
         else:
             store.add(outcome)
         report(outcome.key)
-    derived = _derive(probes, scope, store, [key for _, key in planned])
-    wanted = tuple(key for _, key in planned) + tuple(cell.key for cell in derived)
+    wanted = tuple(key for _, key in planned) + tuple(_derive(store))
     seconds = time.perf_counter() - start
     return ProbeOutcome(wanted, len(todo) - len(failed), len(planned) - len(todo), tuple(failed), seconds)
 
@@ -135,19 +133,12 @@ def _compute(reader: SnapshotReader | None, probe: SpaceProbe, key: CellKey, sco
     return Cell(key, time.perf_counter() - start, tuple(rows))
 
 
-def _derive(probes: Sequence[SpaceProbe], scope: Scope, store: ResultStore, planned: list[CellKey]) -> list[Cell]:
-    """Similarities of label distances: they follow from DirectProbe's cells in no time."""
-    direct = [probe for probe in probes if isinstance(probe, DirectProbeAnalysis)]
-    if not direct:
-        return []
-    wanted = set(planned)
-    found = {
-        cell.key: distance_vector(cell.rows)
-        for cell in store.cells()
-        if cell.key in wanted and cell.key.probe == direct[0].name
-    }
-    cells = SimilarityAnalysis(source=direct[0].name).compute_cells(found, scope)
-    for cell in cells:
-        if cell.key not in store:
-            store.add(cell)
-    return cells
+def _derive(store: ResultStore) -> list[CellKey]:
+    """Cells that follow from all finished ones; those whose inputs have not changed are kept."""
+    plans = plan_derived(store.cells())
+    for key, compute in plans:
+        if key not in store:
+            start = time.perf_counter()
+            rows = tuple(compute())
+            store.add(Cell(key, time.perf_counter() - start, rows))
+    return [key for key, _ in plans]

@@ -34,6 +34,7 @@ class LoadedEncoder:
         revision: Commit on the hub, or the SHA-256 of the weights file.
         n_layers: Number of blocks; hidden states go from 0 (embeddings) to ``n_layers``.
         hidden_size: Length of a hidden vector.
+        max_length: Longest input in subwords that both the tokenizer and the position embeddings take.
     """
 
     backbone: PreTrainedModel
@@ -42,6 +43,7 @@ class LoadedEncoder:
     revision: str
     n_layers: int
     hidden_size: int
+    max_length: int
 
 
 def load_encoder(settings: ModelSettings, *, seed: int = 0) -> LoadedEncoder:
@@ -72,6 +74,7 @@ def load_encoder(settings: ModelSettings, *, seed: int = 0) -> LoadedEncoder:
         revision=_revision(settings, folder, config),
         n_layers=int(config.num_hidden_layers),
         hidden_size=int(config.hidden_size),
+        max_length=min(int(tokenizer.model_max_length), int(getattr(config, "max_position_embeddings", 10**9))),
     )
 
 

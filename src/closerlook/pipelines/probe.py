@@ -84,14 +84,19 @@ def probe(config: DictConfig) -> ProbeRunOutcome:
     if store.damaged:
         log.warning("%d damaged line(s) in %s are computed again", store.damaged, store.folder)
     outcome = _with_progress(reader, probes, scope, store, settings["n_jobs"])
-    table_file = store.write_table(outcome.wanted)
+    table_file = store.write_table()
     results = load_run(run_dir)
     report = _report(results, run_dir) if settings["report"] else None
     track_results(settings, run_dir, results)
     return ProbeRunOutcome(
-        run_dir, results, store.table(outcome.wanted), outcome.n_computed, outcome.n_kept, outcome.failed,
-        outcome.seconds, report, table_file,
+        run_dir, results, store.table(_shown(outcome.wanted, scope)), outcome.n_computed, outcome.n_kept,
+        outcome.failed, outcome.seconds, report, table_file,
     )  # fmt: skip
+
+
+def _shown(wanted: tuple[CellKey, ...], scope: Scope) -> list[CellKey]:
+    """Cells at the layers and steps that were asked for; those over all snapshots too."""
+    return [key for key in wanted if key.layer in scope.layers and (key.step is None or key.step in scope.steps)]
 
 
 def build_probes(config: DictConfig) -> list[SpaceProbe]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from closerlook.models.loading import ModelError
 from closerlook.pipelines.logging_targets import live_sink, log_snapshots, open_loggers
 from closerlook.pipelines.run_state import FAILED, FINISHED, RUNNING, decide, identity_digest, write_state
 from closerlook.results.files import write_text
@@ -133,7 +134,7 @@ def _build(config: DictConfig, settings: dict[str, Any]) -> tuple[Any, Any, RunI
         batch_size=tuning["batch_size"],
         eval_batch_size=tuning["eval_batch_size"],
         seed=settings["seed"],
-        max_length=task["max_length"],
+        max_length=_max_length(task["max_length"], loaded.max_length),
         allow_truncation=task["allow_truncation"],
         allow_dropped_words=task["allow_dropped_words"],
     )
@@ -151,6 +152,15 @@ def _build(config: DictConfig, settings: dict[str, Any]) -> tuple[Any, Any, RunI
     )
     module.train()  # `from_pretrained` leaves the encoder in evaluation mode, and Lightning keeps the mode it finds
     return data, module, _describe(settings, corpus, loaded, data)
+
+
+def _max_length(wanted: int | None, possible: int) -> int:
+    if wanted is not None and wanted > possible:
+        raise ModelError(
+            f"task.max_length={wanted} is more than the {possible} subwords that the encoder takes: "
+            "expected at most that many; leave it null for all of them"
+        )
+    return wanted or possible
 
 
 def _describe(settings: dict[str, Any], corpus: Any, loaded: Any, data: Any) -> RunInfo:

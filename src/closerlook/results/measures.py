@@ -47,6 +47,17 @@ EXPLAINED_VARIANCE = "explained_variance"
 ACCURACY = "accuracy"
 MACRO_F1 = "macro_f1"
 MAJORITY_ACCURACY = "majority_accuracy"
+ACCURACY_STD = "accuracy_std"
+CONFUSION = "confusion"
+RANK_SIMILARITY = "rank_similarity_to_first"
+DISTANCE_ERROR_CORRELATION = "distance_error_correlation"
+CLOSEST_THIRD_ERRORS = "errors_on_closest_third"
+MATCHED_SIMILARITY = "train_test_similarity_matched"
+SPLIT_HALF_CEILING = "split_half_ceiling"
+TRAIN_TEST_GAP = "train_test_gap"
+SELECTIVITY = "selectivity"
+CODE_LENGTH = "code_length"
+COMPRESSION = "compression"
 
 _ALL = (
     Measure(N_CLUSTERS, "clusters", "space", "DirectProbe clusters; as many as labels when linear"),
@@ -73,6 +84,17 @@ _ALL = (
     Measure(EXPLAINED_VARIANCE, "share", "space", "share of the variance that the two PCA axes hold"),
     Measure(ACCURACY, "share", "space", "accuracy of a classifier trained on train, measured on test"),
     Measure(MACRO_F1, "share", "space", "F1 averaged over labels, same classifier"),
+    Measure(ACCURACY_STD, "share", "space", "standard deviation of the accuracy over initialisations"),
+    Measure(CONFUSION, "examples", "label pair", "test examples of a label that the classifier calls the other"),
+    Measure(RANK_SIMILARITY, "Spearman r", "space", "rank order of label distances against the first snapshot's"),
+    Measure(DISTANCE_ERROR_CORRELATION, "Spearman r", "space", "label distance against error rate, over label pairs"),
+    Measure(CLOSEST_THIRD_ERRORS, "share", "space", "share of the errors on the closest third of the label pairs"),
+    Measure(MATCHED_SIMILARITY, "Pearson r", "space", "train-test similarity on draws of equal size"),
+    Measure(SPLIT_HALF_CEILING, "Pearson r", "space", "the same between two halves of train: what no shift gives"),
+    Measure(TRAIN_TEST_GAP, "Pearson r", "space", "ceiling less size-matched train-test similarity"),
+    Measure(SELECTIVITY, "share", "space", "accuracy on the task less accuracy on control tasks"),
+    Measure(CODE_LENGTH, "bits/example", "space", "online code length of the labels given the vectors"),
+    Measure(COMPRESSION, "ratio", "space", "uniform code over online code; 1 = the vectors do not help"),
     Measure(MAJORITY_ACCURACY, "share", "space", "accuracy of always answering the commonest training label"),
 )
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
