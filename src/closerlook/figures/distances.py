@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from closerlook.figures.theme import (
     RISERS,
     SCALE,
     axis_title,
+    joined,
     name_of,
     new_figure,
     nothing_to_draw,
@@ -38,6 +39,7 @@ MANY_LABELS = 8
 """With more labels than this, only the ones that gain most and least are coloured and named."""
 
 _MAX_NAMED = 60
+_MAX_WRITTEN = 12
 
 
 def labels_over_training(
@@ -62,12 +64,11 @@ def labels_over_training(
         return nothing_to_draw(title, f"no {name_of(measure)} at layer {layer} on {split}")
     colours = line_colours(series, highlight)
     figure = new_figure(title, height=440)
-    drawn: list[pd.Series] = []
-    for label in sorted(series.columns, key=lambda name: name in colours):
+    _add_context(figure, series[[label for label in series.columns if label not in colours]])
+    for i, (label, colour) in enumerate(colours.items()):
         # Labels that are each other's nearest share one line: the second is dashed, so that both colours show.
-        hides = label in colours and any(np.array_equal(line, series[label], equal_nan=True) for line in drawn)
-        _add_line(figure, series[label], str(label), colours.get(label), "dash" if hides else "solid")
-        drawn += [series[label]] if label in colours else []
+        hides = any(np.array_equal(series[other], series[label], equal_nan=True) for other in list(colours)[:i])
+        _add_line(figure, series[label], label, colour, "dash" if hides else "solid")
     mean = series.mean(axis=1, skipna=True)
     figure.add_scatter(
         x=mean.index, y=mean, mode="lines", line={"color": MEAN, "width": 3, "dash": "dot"},
@@ -92,17 +93,26 @@ def line_colours(series: pd.DataFrame, highlight: int) -> dict[str, str]:
     return dict(zip(most, RISERS, strict=False)) | dict(zip(reversed(least), LAGGARDS, strict=False))
 
 
-def _add_line(figure: go.Figure, line: pd.Series, label: str, colour: str | None, dash: str) -> None:
-    named = colour is not None
+def _add_context(figure: go.Figure, series: pd.DataFrame) -> None:
+    """The labels that are not named: thin and grey, told by the pointer."""
+    x, y, names = joined([(str(label), series.index.to_numpy(), series[label].to_numpy()) for label in series.columns])
+    if len(x):
+        figure.add_scatter(
+            x=x, y=y, text=names, mode="lines" if len(series) > 1 else "markers", line={"color": CONTEXT, "width": 1},
+            marker={"color": CONTEXT}, name="other labels",
+            hovertemplate="%{text}<br>epoch %{x:.4~g}: %{y:.3f}<extra></extra>",
+        )  # fmt: skip
+
+
+def _add_line(figure: go.Figure, line: pd.Series, label: str, colour: str, dash: str) -> None:
     figure.add_scatter(
         x=line.index,
         y=line,
-        mode="lines+markers" if named or len(line) < 3 else "lines",
-        line={"color": colour or CONTEXT, "width": 2.5 if named else 1, "dash": dash},
-        marker={"size": 6},
+        mode="lines+markers",
+        line={"color": colour, "width": 2.5, "dash": dash},
+        marker={"size": 6 if len(line) <= 30 else 3},
         name=safe(label),
-        text=[safe(label)] * len(line),
-        hovertemplate="%{text}<br>epoch %{x:.4~g}: %{y:.3f}<extra></extra>",
+        hovertemplate="%{fullData.name}<br>epoch %{x:.4~g}: %{y:.3f}<extra></extra>",
     )
 
 
@@ -156,8 +166,8 @@ def label_distance_heatmap(
     places = cluster_order(matrices.distances[defined[-1]]) if order == "cluster" else range(len(matrices.labels))
     chosen = evenly(len(matrices.steps), max_snapshots)
     figure = new_figure(title)
-    for shot in chosen:
-        _add_matrix(figure, matrices, int(shot), list(places), visible=shot == chosen[-1])
+    traces = [_matrix_traces(matrices, int(shot), list(places), visible=shot == chosen[-1]) for shot in chosen]
+    figure.add_traces([trace for pair in traces for trace in pair])
     text = [short(matrices.labels[i], 16) for i in places]
     below = _name_axes(figure, [safe(matrices.labels[i]) for i in places], text)
     _add_slider(figure, matrices, chosen, below)
@@ -189,34 +199,25 @@ def _name_axes(figure: go.Figure, names: list[str], text: list[str]) -> int:
     return below
 
 
-def _add_matrix(figure: go.Figure, matrices: Matrices, shot: int, places: Sequence[int], *, visible: bool) -> None:
+def _matrix_traces(matrices: Matrices, shot: int, places: Sequence[int], *, visible: bool) -> tuple[Any, Any]:
+    """The heat map of a snapshot, and crosses with the reason where a distance is missing."""
     names = [safe(matrices.labels[i]) for i in places]
     values = matrices.distances[shot][np.ix_(places, places)]
-    few = len(names) <= 12
-    figure.add_heatmap(
-        x=names,
-        y=names,
-        z=values.astype(np.float32),
-        coloraxis="coloraxis",
-        visible=visible,
-        xgap=1,
-        ygap=1,
-        texttemplate="%{z:.2f}" if few else None,
-        hoverongaps=False,
-        hovertemplate="%{y} / %{x}: %{z:.3f}<extra></extra>",
-    )
-    gaps = [(a, b) for a in range(len(names)) for b in range(len(names)) if a != b and np.isnan(values[a, b])]
-    why = [_reason(matrices, shot, places[a], places[b]) for a, b in gaps]
-    figure.add_scatter(
-        x=[names[b] for _, b in gaps],
-        y=[names[a] for a, _ in gaps],
-        text=[safe(f"{matrices.labels[places[a]]} / {matrices.labels[places[b]]}: {reason}")
-              for (a, b), reason in zip(gaps, why, strict=True)],
-        mode="markers",
-        marker={"symbol": "x-thin", "size": 6, "line": {"width": 1, "color": MEAN}},
-        visible=visible,
-        hovertemplate="%{text}<extra></extra>",
-    )  # fmt: skip
+    heat = {
+        "type": "heatmap", "x": names, "y": names, "z": values.astype(np.float32), "coloraxis": "coloraxis",
+        "visible": visible, "xgap": 1, "ygap": 1, "hoverongaps": False,
+        "texttemplate": "%{z:.2f}" if len(names) <= _MAX_WRITTEN else None,
+        "hovertemplate": "%{y} / %{x}: %{z:.3f}<extra></extra>",
+    }  # fmt: skip
+    rows, columns = (found.tolist() for found in np.nonzero(np.isnan(values) & ~np.eye(len(names), dtype=bool)))
+    crosses = {
+        "type": "scatter", "x": [names[j] for j in columns], "y": [names[i] for i in rows], "visible": visible,
+        "mode": "markers", "marker": {"symbol": "x-thin", "size": 6, "line": {"width": 1, "color": MEAN}},
+        "text": [f"{names[i]} / {names[j]}: {safe(_reason(matrices, shot, places[i], places[j]))}"
+                 for i, j in zip(rows, columns, strict=True)],
+        "hovertemplate": "%{text}<extra></extra>",
+    }  # fmt: skip
+    return heat, crosses
 
 
 def _reason(matrices: Matrices, shot: int, row: int, column: int) -> str:

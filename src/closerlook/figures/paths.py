@@ -1,4 +1,4 @@
-"""Where the labels' centroids go: paths in a joint 2-D PCA, and displacement arrows from the origin."""
+"""Where the labels' centroids go: paths in a joint 2-D PCA."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from closerlook.figures.distances import MANY_LABELS
-from closerlook.figures.select import layers_of, rows_of
-from closerlook.figures.theme import CONTEXT, PALETTE, new_figure, nothing_to_draw, safe, short, style
+from closerlook.figures.select import rows_of
+from closerlook.figures.theme import CONTEXT, PALETTE, joined, new_figure, nothing_to_draw, safe, short
 from closerlook.results import measures as m
 
 
 @dataclass(frozen=True)
-class _Path:
+class Path2D:
+    """A label's way in a plane: (n_snapshots,) epochs, x and y."""
+
     label: str
     epochs: np.ndarray
     x: np.ndarray
@@ -24,6 +26,7 @@ class _Path:
 
     @property
     def length(self) -> float:
+        """Distance from the first to the last known point."""
         ok = np.isfinite(self.x) & np.isfinite(self.y)
         if not ok.any():
             return 0.0
@@ -52,7 +55,7 @@ def centroid_paths(
         the same scale, so lengths can be compared.
     """
     title = f"Paths of the labels' centroids, layer {layer}, {split}"
-    paths = _paths(table, m.CENTROID_X, m.CENTROID_Y, layer, split)
+    paths = read_paths(table, m.CENTROID_X, m.CENTROID_Y, layer, split)
     paths = [path for path in paths if labels is None or path.label in labels]
     if not paths:
         return nothing_to_draw(title, f"no centroid paths at layer {layer} on {split}")
@@ -61,9 +64,9 @@ def centroid_paths(
     named = [path for path in paths if path.label in colours or len(paths) <= 20]
     names = {path.label: short(path.label, 16) for path in named}
     places = dict(zip(names, _text_places(paths, named), strict=True))
-    for path in sorted(paths, key=lambda p: p.label in colours):
-        label = path.label
-        _add_path(figure, path, colours.get(label), names.get(label, ""), places.get(label, "top center"))
+    _add_context(figure, [path for path in paths if path.label not in colours], names)
+    for path in (path for path in paths if path.label in colours):
+        _add_path(figure, path, colours[path.label], names[path.label], places[path.label])
     _add_starts(figure, paths, colours)
     share = rows_of(table, m.EXPLAINED_VARIANCE, layer=layer, split=split)["value"].dropna()
     held = f"; both axes hold {share.iloc[-1]:.0%} of the variance" if len(share) else ""
@@ -72,18 +75,19 @@ def centroid_paths(
     return figure
 
 
-def _paths(table: pd.DataFrame, x_name: str, y_name: str, layer: int, split: str) -> list[_Path]:
+def read_paths(table: pd.DataFrame, x_name: str, y_name: str, layer: int, split: str) -> list[Path2D]:
+    """The paths of all labels, from the measures that hold their two coordinates."""
     x = rows_of(table, x_name, layer=layer, split=split)
     y = rows_of(table, y_name, layer=layer, split=split)
     both = x.merge(y[["step", "label", "value"]], on=["step", "label"], suffixes=("", "_y"))
     return [
-        _Path(str(label), rows["epoch"].to_numpy(), rows["value"].to_numpy(), rows["value_y"].to_numpy())
+        Path2D(str(label), rows["epoch"].to_numpy(), rows["value"].to_numpy(), rows["value_y"].to_numpy())
         for label, rows in both.groupby("label", sort=True)
         if rows[["value", "value_y"]].notna().all(axis=1).any()
     ]
 
 
-def _colours(paths: list[_Path], highlight: int) -> dict[str, str]:
+def _colours(paths: list[Path2D], highlight: int) -> dict[str, str]:
     if len(paths) <= MANY_LABELS:
         chosen = paths
     else:
@@ -91,7 +95,7 @@ def _colours(paths: list[_Path], highlight: int) -> dict[str, str]:
     return {path.label: PALETTE[i] for i, path in enumerate(chosen)}
 
 
-def _add_starts(figure: go.Figure, paths: list[_Path], colours: dict[str, str]) -> None:
+def _add_starts(figure: go.Figure, paths: list[Path2D], colours: dict[str, str]) -> None:
     """Rings where the paths start; apart, because plotly draws no first marker when markers follow the line."""
     figure.add_scatter(
         x=[path.x[0] for path in paths], y=[path.y[0] for path in paths], mode="markers",
@@ -101,7 +105,7 @@ def _add_starts(figure: go.Figure, paths: list[_Path], colours: dict[str, str]) 
     )  # fmt: skip
 
 
-def _text_places(paths: list[_Path], named: list[_Path]) -> list[str]:
+def _text_places(paths: list[Path2D], named: list[Path2D]) -> list[str]:
     """Where each name stands at its path's end, so that names do not cover each other.
 
     A greedy choice for a plot of about 800 by 430 pixels and letters of 7 by 14.
@@ -135,98 +139,39 @@ def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, fl
     return a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]
 
 
-def _add_path(figure: go.Figure, path: _Path, colour: str | None, name: str, place: str) -> None:
+def _add_context(figure: go.Figure, paths: list[Path2D], names: dict[str, str]) -> None:
+    """The paths that are not coloured: thin and grey, with small names when there is room for all."""
+    x, y, labels = joined([(path.label, path.x, path.y) for path in paths])
+    if not len(x):
+        return
+    ends = [name for path in paths for name in [*[""] * (len(path.x) - 1), names.get(path.label, ""), ""]]
+    figure.add_scatter(
+        x=x, y=y, mode="lines+text" if names else "lines", line={"color": CONTEXT, "width": 1}, customdata=labels,
+        text=ends if any(ends) else None, textposition="top center", textfont={"size": 10}, cliponaxis=False,
+        hovertemplate="%{customdata}<extra></extra>",
+    )  # fmt: skip
+
+
+def _add_path(figure: go.Figure, path: Path2D, colour: str, name: str, place: str) -> None:
     n = len(path.x)
-    still = path.length == 0
-    symbols = [*["circle"] * (n - 1), "circle" if still else "arrow"]
     figure.add_scatter(
         x=path.x,
         y=path.y,
         mode="lines+markers+text",
-        line={"color": colour or CONTEXT, "width": 2 if colour else 1},
+        line={"color": colour, "width": 2},
         marker={
-            "symbol": symbols,
+            "symbol": [*["circle"] * (n - 1), "arrow" if path.length else "circle"],
             "size": [*[5] * (n - 1), 11],
             "angleref": "previous",
-            "color": colour or CONTEXT,
+            "color": colour,
             "opacity": 1,
             "line": {"width": 0},
         },
         text=[""] * (n - 1) + [name],
         textposition=place,
-        textfont={"size": 12 if colour else 10, **({"color": colour} if colour else {})},
+        textfont={"size": 12, "color": colour},
         name=safe(path.label),
-        customdata=[[safe(path.label), f"{epoch:.4g}"] for epoch in path.epochs],
-        hovertemplate="%{customdata[0]}<br>epoch %{customdata[1]}<extra></extra>",
+        customdata=path.epochs,
+        hovertemplate="%{fullData.name}<br>epoch %{customdata:.4~g}<extra></extra>",
         cliponaxis=False,
     )
-
-
-def displacement_arrows(
-    table: pd.DataFrame, *, layers: Sequence[int] | None = None, split: str = "train", highlight: int = 3
-) -> go.Figure:
-    """How far and where each label's centroid went, as arrows from the origin, one panel a layer (E7).
-
-    Args:
-        table: Tidy results.
-        layers: The layers to draw; None takes at most six, evenly spread, with the first and the last.
-        split: The split.
-        highlight: How many of the longest arrows of each panel are named.
-
-    Returns:
-        The figure; all panels have one scale, so that lengths can be compared over layers.
-    """
-    title = f"Displacement of the labels' centroids, first to last snapshot, {split}"
-    have = layers_of(table, m.DISPLACEMENT_X, split)
-    chosen = [layer for layer in (layers if layers is not None else _spread_layers(have)) if layer in have]
-    if not chosen:
-        return nothing_to_draw(title, f"no centroid displacements on {split}")
-    from plotly.subplots import make_subplots
-
-    n_columns = min(3, len(chosen))
-    n_rows = -(-len(chosen) // n_columns)
-    figure = make_subplots(
-        n_rows, n_columns, subplot_titles=[f"layer {layer}" for layer in chosen], shared_xaxes="all",
-        shared_yaxes="all", horizontal_spacing=0.04, vertical_spacing=0.12 if n_rows > 1 else 0,
-    )  # fmt: skip
-    style(figure, title, height=90 + 270 * n_rows)
-    panels = [_paths(table, m.DISPLACEMENT_X, m.DISPLACEMENT_Y, layer, split) for layer in chosen]
-    longest = max((float(np.hypot(a.x[-1], a.y[-1])) for arrows in panels for a in arrows), default=0.0)
-    for i, arrows in enumerate(panels):
-        _add_arrows(figure, arrows, highlight, longest, row=i // n_columns + 1, column=i % n_columns + 1)
-    figure.update_xaxes(constrain="domain")
-    figure.update_xaxes(title_text="distance", row=n_rows)
-    figure.update_yaxes(constrain="domain")
-    figure.update_yaxes(scaleanchor="x", row=1, col=1)  # the other panels match the first
-    return figure
-
-
-def _spread_layers(layers: list[int]) -> list[int]:
-    if len(layers) <= 6:
-        return layers
-    return [layers[i] for i in np.linspace(0, len(layers) - 1, 6).round().astype(int)]
-
-
-def _add_arrows(
-    figure: go.Figure, arrows: list[_Path], highlight: int, longest: float, *, row: int, column: int
-) -> None:
-    ends = [(arrow.label, float(arrow.x[-1]), float(arrow.y[-1])) for arrow in arrows]
-    ends = sorted((e for e in ends if np.isfinite(e[1]) and np.isfinite(e[2])), key=lambda e: -np.hypot(e[1], e[2]))
-    for rank, (label, x, y) in enumerate(ends):
-        named = rank < highlight and np.hypot(x, y) > longest / 20  # names of stubs would cover each other
-        colour = PALETTE[rank] if named else CONTEXT
-        figure.add_scatter(
-            x=[0, x], y=[0, y], mode="lines+markers+text", row=row, col=column, name=safe(label),
-            line={"color": colour, "width": 2 if named else 1},
-            marker={"symbol": ["circle", "arrow"], "size": [0, 10 if named else 7], "angleref": "previous",
-                    "color": colour},
-            text=["", short(label, 12) if named else ""], textfont={"size": 11, "color": colour},
-            textposition=_outward(x, y), customdata=[[safe(label), f"{np.hypot(x, y):.3g}"]] * 2,
-            hovertemplate="%{customdata[0]}: %{customdata[1]}<extra></extra>", cliponaxis=False,
-        )  # fmt: skip
-
-
-def _outward(x: float, y: float) -> str:
-    if abs(y) > abs(x):
-        return "top center" if y > 0 else "bottom center"
-    return "middle right" if x > 0 else "middle left"

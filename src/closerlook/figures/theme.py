@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -73,37 +74,36 @@ _NAMES = {
 
 def new_figure(title: str, *, height: int = 420) -> go.Figure:
     """An empty figure in the house style; backgrounds are clear, so that light and dark pages both work."""
-    figure = go.Figure()
-    style(figure, title, height=height)
-    return figure
+    return go.Figure(layout=_layout(title, height) | {"xaxis": _AXIS, "yaxis": _AXIS})
 
 
-def style(figure: go.Figure, title: str, *, height: int = 420) -> None:
-    """Put the house style on a figure."""
-    axis = {
-        "gridcolor": GRID,
-        "zeroline": False,
-        "linecolor": GRID,
-        "ticks": "outside",
-        "tickcolor": GRID,
-        "automargin": True,
-        "title": {"standoff": 8},
+def style(figure: go.Figure, title: str, *, height: int) -> None:
+    """Put the house style on a figure of several panels."""
+    figure.update_layout(_layout(title, height))
+    figure.update_xaxes(_AXIS)
+    figure.update_yaxes(_AXIS)
+
+
+_AXIS = {
+    "gridcolor": GRID, "zeroline": False, "linecolor": GRID, "ticks": "outside", "tickcolor": GRID,
+    "automargin": True, "title": {"standoff": 8},
+}  # fmt: skip
+
+
+def _layout(title: str, height: int) -> dict[str, Any]:
+    return {
+        "template": "none",  # plotly's own template is 7 kB in every figure, and paints backgrounds
+        "title": {"text": title, "x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
+        "font": {"family": FONT, "size": 13},
+        "height": height,
+        "margin": {"l": 64, "r": 24, "t": 56 if title else 24, "b": 52},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "colorway": list(PALETTE),
+        "hoverlabel": {"namelength": -1},
+        "hovermode": "closest",
+        "showlegend": False,
     }
-    figure.update_layout(
-        template="none",  # plotly's own template is 7 kB in every figure, and paints backgrounds
-        title={"text": title, "x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
-        font={"family": FONT, "size": 13},
-        height=height,
-        margin={"l": 64, "r": 24, "t": 56 if title else 24, "b": 52},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        colorway=list(PALETTE),
-        hoverlabel={"namelength": -1},
-        hovermode="closest",
-        showlegend=False,
-    )
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis)
 
 
 def nothing_to_draw(title: str, reason: str) -> go.Figure:
@@ -113,6 +113,26 @@ def nothing_to_draw(title: str, reason: str) -> go.Figure:
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     return figure
+
+
+def joined(
+    lines: Sequence[tuple[str, np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Many lines as one, with gaps between them: one trace of 40 lines is far smaller and faster than 40 traces.
+
+    Args:
+        lines: Name, x and y of each line.
+
+    Returns:
+        x and y as float32, NaN between lines, and the name at every point, escaped.
+    """
+    gap = np.array([np.nan])
+    xs = [part for _, x, _ in lines for part in (np.asarray(x, dtype=float), gap)]
+    ys = [part for _, _, y in lines for part in (np.asarray(y, dtype=float), gap)]
+    names = [safe(name) for name, x, _ in lines for _ in range(len(x) + 1)]
+    if not lines:
+        return gap[:0].astype(np.float32), gap[:0].astype(np.float32), []
+    return np.concatenate(xs).astype(np.float32), np.concatenate(ys).astype(np.float32), names
 
 
 def spread(positions: Sequence[float], gap: float) -> np.ndarray:

@@ -10,11 +10,15 @@ from closerlook.figures.theme import PALETTE, nothing_to_draw, safe, style
 _AXES = ("step", "epoch")
 
 
-def training_curves(history: pd.DataFrame, *, max_points: int = 1000) -> go.Figure:
+def training_curves(
+    history: pd.DataFrame, *, updates_per_epoch: float | None = None, max_points: int = 1000
+) -> go.Figure:
     """Every logged metric over epochs; metrics of one name share a panel (``train/loss`` with ``val/loss``).
 
     Args:
         history: Columns ``step``, ``epoch`` and one per metric, NaN where not logged.
+        updates_per_epoch: Where an update lies within its epoch. Lightning numbers epochs and steps from 0; here
+            1.0 is the end of the first epoch, as for snapshots. None takes ``epoch`` as it is.
         max_points: Longer curves are thinned to this many points, evenly.
 
     Returns:
@@ -26,6 +30,9 @@ def training_curves(history: pd.DataFrame, *, max_points: int = 1000) -> go.Figu
         return nothing_to_draw(title, "no training metrics were saved")
     from plotly.subplots import make_subplots
 
+    if updates_per_epoch:
+        done = (history["step"] + 1).clip(upper=_last_update(history))
+        history = history.assign(epoch=done / updates_per_epoch)
     names = list(panels)
     n_columns = min(3, len(names))
     n_rows = -(-len(names) // n_columns)
@@ -50,6 +57,13 @@ def training_curves(history: pd.DataFrame, *, max_points: int = 1000) -> go.Figu
         margin={"t": 84},
     )
     return figure
+
+
+def _last_update(history: pd.DataFrame) -> float:
+    """Number of updates done: what was logged while training, not by the test after it."""
+    trained = [name for name in history.columns if str(name).startswith("train/")]
+    rows = history[history[trained].notna().any(axis=1)] if trained else history
+    return float(rows["step"].max() + 1)
 
 
 def metric_panels(history: pd.DataFrame) -> dict[str, list[str]]:

@@ -8,16 +8,17 @@ from functools import partial
 
 import plotly.graph_objects as go
 
+from closerlook.figures.displacements import displacement_arrows
 from closerlook.figures.distances import label_distance_heatmap, labels_over_training
 from closerlook.figures.layers import before_after, layer_map
-from closerlook.figures.paths import centroid_paths, displacement_arrows
+from closerlook.figures.paths import centroid_paths
 from closerlook.figures.select import USUAL_PROBE, layers_of, rows_of, space_measures, splits_of
 from closerlook.figures.theme import name_of
 from closerlook.figures.training import metric_panels, training_curves
 from closerlook.results import measures as m
 from closerlook.results.run import RunResults
 
-_HEATMAP_BYTES = 1_500_000
+_HEATMAP_BYTES = 1_100_000
 _CHOICE = ("train", "test")
 _BYTES_PER_CELL = 5.4  # float32 in base64
 
@@ -261,6 +262,8 @@ def _other_measures(results: RunResults) -> Section:
 
 def _training(results: RunResults) -> Section:
     have = bool(metric_panels(results.history)) if len(results.history) else False
+    per_epoch = results.info.n_updates / max(results.info.n_epochs, 1)
+    curves = [("", training_curves(results.history, updates_per_epoch=per_epoch))] if have else []
     return Section(
         "training",
         "Training",
@@ -268,5 +271,5 @@ def _training(results: RunResults) -> Section:
         "The training metrics, as logged.",
         "A loss that still falls or a validation score that still rises means that the last snapshot is not the "
         "end of the story.",
-        _slot("training", (), [("", training_curves(results.history))] if have else [], wide=True),
+        _slot("training", (), curves, wide=True),
     )

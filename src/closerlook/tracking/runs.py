@@ -97,6 +97,8 @@ def _start(settings: WandbSettings, run_dir: Path, info: RunInfo, config: dict[s
 def _init(
     settings: WandbSettings, run_dir: Path, info: RunInfo, config: dict[str, Any], job_type: str, mode: Any
 ) -> Run:
+    # wandb's reports about itself wait up to 30 s at exit for a server that does not answer.
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 
     run = wandb.init(
