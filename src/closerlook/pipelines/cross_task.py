@@ -1,0 +1,283 @@
+"""Cross-task (E5): the space of task B in an encoder that was tuned on task A, stored like any other run.
+
+The folder ``<run A>/cross/<task B>`` is a run directory of its own: ``run.json``, ``config.yaml`` and ``snapshots`` with
+step 0 (the pre-trained encoder) and the last step (tuned on A). Every probe, report and dashboard reads it as it is;
+``cross.json`` says what it was tuned on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from closerlook.callbacks.checkpoint import CHECKPOINTS_FOLDER, LAST_FILE
+from closerlook.data.settings import TaskSettings
+from closerlook.representations.format import sha256_of
+from closerlook.representations.reader import SnapshotReader
+from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
+from closerlook.results.files import write_text
+from closerlook.results.run import CONFIG_FILE, SNAPSHOTS_FOLDER, RunError, RunInfo, load_config
+from closerlook.study.join import CROSS_FOLDER, CrossOrigin
+
+if TYPE_CHECKING:
+    from closerlook.data.datamodule import CorpusDataModule
+    from closerlook.models.encoder import PooledEncoder
+
+log = logging.getLogger(__name__)
+
+_SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class CrossTaskOutcome:
+    """What storing the space of another task gave.
+
+    Attributes:
+        run_dir: A run directory of its own, to be probed like any other.
+        info: What it is: task B, with a note that says what the encoder was tuned on.
+        skipped: It was there already, from the same checkpoint.
+    """
+
+    run_dir: Path
+    info: RunInfo
+    skipped: bool = False
+
+
+def task_settings(name: str, *, data_dir: str | None = None, **changes: Any) -> TaskSettings:
+    """The settings of a task as its file in ``conf/task`` gives them.
+
+    Args:
+        name: A file of ``conf/task``, e.g. ``ps_fxn``.
+        data_dir: Where source files are; stands for ``paths.data_dir``.
+        **changes: Settings to change, e.g. ``limit_train_texts=64``.
+
+    Raises:
+        RunError: There is no such task.
+    """
+    from omegaconf import OmegaConf
+
+    from closerlook.config import config_dir
+
+    folder = config_dir() / "task"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+        raise RunError(f"cross_task={name}: no such task; expected one of {known}")
+    default = str(OmegaConf.load(config_dir() / "paths" / "default.yaml").data_dir)  # type: ignore[union-attr]
+    tree = OmegaConf.create({"task": OmegaConf.load(path), "paths": {"data_dir": data_dir or default}})
+    plain: dict[str, Any] = OmegaConf.to_container(tree, resolve=True)["task"]  # type: ignore[index,call-overload,assignment]
+    return TaskSettings(**(plain | changes))
+
+
+def run_cross_task(run_dir: Path, task: TaskSettings, *, batch_size: int | None = None) -> CrossTaskOutcome:
+    """Store the space of ``task`` in the encoder that a run tuned on its own task, before and after.
+
+    The examples, layers and number type follow the run's own snapshot settings. Runs on a GPU when there is one.
+
+    Args:
+        run_dir: A finished run of train.py, with its last checkpoint.
+        task: The other task; see :func:`task_settings`.
+        batch_size: Texts per forward pass; None takes the run's.
+
+    Returns:
+        Where the snapshots are. They are kept when the checkpoint and the task's settings are the same as before.
+
+    Raises:
+        RunError: There is no run, it has no checkpoint or no configuration, or ``task`` is its own task.
+        DataError: The task's data is missing or malformed.
+        ModelError: The encoder cannot be loaded.
+    """
+    run_dir = Path(run_dir)
+    info, config, checkpoint = _source(run_dir, task)
+    target = run_dir / CROSS_FOLDER / task.name
+    origin = CrossOrigin(info.task, info.title, sha256_of(checkpoint), _plain(task))
+    if CrossOrigin.load(target) == origin and len(_stored_steps(target)) == 2:
+        return CrossTaskOutcome(target, RunInfo.load(target), skipped=True)
+    _forget(target)
+    encoder, data, tokenizer_source = _build(config, task, info.seed, batch_size)
+    found = _describe(info, task, data, tokenizer_source)
+    settings = config["snapshot"]
+    subsets = {split: data.stratified_subset(split, settings.get("max_examples")) for split in _SPLITS}
+    root = target / SNAPSHOTS_FOLDER
+    for split, positions in subsets.items():
+        write_examples(root, split, _examples(data, split, positions))
+    for step, epoch in ((0, 0.0), _tuned_moment(checkpoint, info)):
+        if step:
+            _load_tuned(encoder, checkpoint)
+        _store(root, step, epoch, encoder, data, subsets, settings)
+    write_text(target / CONFIG_FILE, _yaml(config | {"task": _plain(task), "run_dir": str(target)}))
+    found.save(target)
+    origin.save(target)
+    return CrossTaskOutcome(target, found)
+
+
+def _source(run_dir: Path, task: TaskSettings) -> tuple[RunInfo, dict[str, Any], Path]:
+    info, config = RunInfo.load(run_dir), load_config(run_dir)
+    checkpoint = run_dir / CHECKPOINTS_FOLDER / LAST_FILE
+    if task.name == info.task:
+        raise RunError(
+            f"cross_task={task.name} is the task that {run_dir} was tuned on; choose another, or probe the run"
+        )
+    if not config:
+        raise RunError(f"{run_dir} has no {CONFIG_FILE}, so its encoder cannot be rebuilt. Train it again")
+    if not checkpoint.is_file():
+        raise RunError(
+            f"{run_dir} has no {CHECKPOINTS_FOLDER}/{LAST_FILE}, so there is no tuned encoder to look into. "
+            "Run its train.py command again (callbacks=default keeps the last checkpoint)"
+        )
+    return info, config, checkpoint
+
+
+def _plain(task: TaskSettings) -> dict[str, Any]:
+    return asdict(task)
+
+
+def _yaml(config: dict[str, Any]) -> str:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(config))
+
+
+def _stored_steps(target: Path) -> tuple[int, ...]:
+    from closerlook.representations.format import SnapshotError
+
+    try:
+        return SnapshotReader(target / SNAPSHOTS_FOLDER).steps
+    except SnapshotError:
+        return ()
+
+
+def _forget(target: Path) -> None:
+    """Delete snapshots and results of another checkpoint: they must not be mixed with this one's."""
+    from closerlook.pipelines.run_state import clear
+
+    if target.is_dir():
+        CrossOrigin.path(target).unlink(missing_ok=True)
+        clear(target)
+
+
+def _build(
+    config: dict[str, Any], task: TaskSettings, seed: int, batch_size: int | None
+) -> tuple[PooledEncoder, CorpusDataModule, dict[str, str]]:
+    """The pre-trained encoder as it reads ``task``, and the task's data."""
+    import torch
+
+    from closerlook.data.datamodule import CorpusDataModule
+    from closerlook.data.tasks import load_corpus
+    from closerlook.models.encoder import PooledEncoder
+    from closerlook.models.loading import load_encoder
+    from closerlook.models.settings import ModelSettings
+
+    corpus = load_corpus(task)
+    model = ModelSettings(**config["model"])
+    loaded = load_encoder(model, seed=seed)
+    size = batch_size or config["snapshot"].get("batch_size") or config["finetuning"]["eval_batch_size"]
+    data = CorpusDataModule(
+        corpus,
+        loaded.tokenizer,
+        eval_batch_size=size,
+        max_length=task.max_length,
+        allow_truncation=task.allow_truncation,
+        allow_dropped_words=task.allow_dropped_words,
+    )
+    data.setup()
+    encoder = PooledEncoder(loaded.backbone, corpus.level, model.sentence_pooling)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return encoder.eval().to(device), data, dict(corpus.checksums)
+
+
+def _describe(info: RunInfo, task: TaskSettings, data: CorpusDataModule, checksums: dict[str, str]) -> RunInfo:
+    from closerlook.pipelines.provenance import git_commit, now, versions
+
+    note = (
+        f"The encoder was tuned on {info.task}, not on {task.name} (E5). Step 0 is the pre-trained encoder, the other "
+        f"step is {info.title} after its last update."
+    )
+    return replace(
+        info,
+        task=data.corpus.name,
+        level=data.corpus.level,
+        label_names=data.corpus.label_names,
+        n_train=data.encoded("train").n_examples,
+        n_test=data.encoded("test").n_examples,
+        created=now(),
+        git_commit=git_commit(),
+        versions=versions(),
+        checksums=checksums,
+        notes=(note, *data.corpus.notes),
+    )
+
+
+def _examples(data: CorpusDataModule, split: str, positions: np.ndarray) -> pd.DataFrame:
+    table = data.encoded(split).examples
+    columns = {"example_id": table.example_ids, "text_id": table.text_ids, "label": table.labels, "form": table.forms}
+    return pd.DataFrame({name: np.array(values, dtype=object)[positions] for name, values in columns.items()})
+
+
+def _tuned_moment(checkpoint: Path, info: RunInfo) -> tuple[int, float]:
+    """Updates and epochs at the last checkpoint.
+
+    Raises:
+        RunError: The checkpoint was written before the first update.
+    """
+    step = int(_read(checkpoint)["global_step"])
+    if step < 1:
+        raise RunError(f"{checkpoint} was written before the first update; train the run first")
+    return step, round(step * info.n_epochs / max(info.n_updates, 1), 6)
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
+    import torch
+
+    return dict(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True))
+
+
+def _load_tuned(encoder: PooledEncoder, checkpoint: Path) -> None:
+    prefix = "encoder."
+    state = _read(checkpoint)["state_dict"]
+    encoder.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, strict=True)
+
+
+def _store(
+    root: Path,
+    step: int,
+    epoch: float,
+    encoder: PooledEncoder,
+    data: CorpusDataModule,
+    subsets: dict[str, np.ndarray],
+    settings: dict[str, Any],
+) -> None:
+    layers = tuple(settings.get("layers") or range(encoder.n_layers + 1))
+    dtype = settings.get("dtype", "float32")
+    sizes = {split: len(positions) for split, positions in subsets.items()}
+    n_features = dict.fromkeys(subsets, encoder.n_features)
+    discard_unfinished(root)
+    rows = {split: range(n) for split, n in sizes.items()}
+    writer = SnapshotWriter(root, step, layers=layers, dtype=dtype, rows=rows, n_features=n_features)
+    try:
+        for split, places, vectors in _vectors(encoder, data, subsets, layers):
+            writer.write(split, places, vectors)
+        writer.close()
+    except BaseException:
+        writer.abort()
+        raise
+    publish(root, step, epoch=epoch, layers=layers, dtype=dtype, n_features=n_features, n_examples=sizes)
+
+
+def _vectors(
+    encoder: PooledEncoder, data: CorpusDataModule, subsets: dict[str, np.ndarray], layers: tuple[int, ...]
+) -> Iterator[tuple[str, np.ndarray, dict[int, np.ndarray]]]:
+    from closerlook.callbacks.snapshot import extract
+
+    device = next(encoder.parameters()).device
+    for split, positions in subsets.items():
+        place = {int(position): i for i, position in enumerate(positions)}
+        for batch in data.ordered_batches(split, example_subset=positions):
+            rows = np.array([place[int(i)] for i in batch.example_index], dtype=np.int64)
+            yield split, rows, extract(encoder, batch.to(device), layers)
