@@ -1,0 +1,129 @@
+"""Clusters against brute force (one pair at a time, an LP for each verdict), their order, and their proofs."""
+
+import numpy as np
+import pytest
+from hull_oracles import brute_force_clusters, lp_meets, rotation, small_sets
+
+from closerlook.probing import DirectProbe, hull_distance
+
+
+def partition(probe: DirectProbe) -> list[list[int]]:
+    return sorted(np.flatnonzero(probe.labels_ == k).tolist() for k in range(probe.n_clusters_))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_clusters_are_those_of_brute_force(seed):
+    split = 0
+    for X, y in small_sets(20, seed):
+        probe = DirectProbe().fit(X, y)
+        assert partition(probe) == brute_force_clusters(X, y)
+        split += not probe.is_linear_
+    assert split >= 4  # most of these sets must be hard ones
+
+
+def test_larger_overlapping_sets_against_brute_force():
+    rng = np.random.default_rng(5)
+    for n, d, labels in ((40, 2, 3), (36, 4, 2)):
+        X, y = rng.normal(size=(n, d)), rng.integers(0, labels, n)
+        probe = DirectProbe().fit(X, y)
+        assert partition(probe) == brute_force_clusters(X, y)
+        assert probe.solve_counts_.refusals > 3
+
+
+def test_no_cluster_meets_another_label_and_nothing_can_be_merged():
+    rng = np.random.default_rng(8)
+    X, y = rng.normal(size=(60, 3)), rng.integers(0, 3, 60)
+    probe = DirectProbe().fit(X, y)
+    members = partition(probe)
+    for i, a in enumerate(members):
+        for b in members[:i]:
+            if y[a[0]] != y[b[0]]:
+                assert not lp_meets(X[a], X[b])
+            else:
+                rivals = [c for c in members if y[c[0]] != y[a[0]]]
+                assert any(lp_meets(X[a + b], X[c]) for c in rivals)
+
+
+def test_every_refusal_shows_a_common_point():
+    rng = np.random.default_rng(2)
+    X, y = rng.normal(size=(150, 4)).astype(np.float32), rng.integers(0, 3, 150)
+    probe = DirectProbe().fit(X, y)
+    assert len(probe.refusals_) == probe.solve_counts_.refusals > 10
+    points = X.astype(np.float64)
+    for refusal in probe.refusals_:
+        inside = np.isin(refusal.support, refusal.merged)
+        assert np.isin(refusal.support[~inside], refusal.rival).all()
+        assert len(set(y[refusal.merged])) == len(set(y[refusal.rival])) == 1
+        assert refusal.weights.min() >= 0
+        assert refusal.weights[inside].sum() == pytest.approx(1)
+        assert refusal.weights[~inside].sum() == pytest.approx(1)
+        common = refusal.weights[inside] @ points[refusal.support[inside]]
+        other = refusal.weights[~inside] @ points[refusal.support[~inside]]
+        assert common == pytest.approx(other, abs=1e-9)
+
+
+def test_ties_go_to_the_smallest_members():
+    # Four points of one label, all neighbours 1 apart; the other label forbids every merge across the middle.
+    X = np.array([[0.0, 0], [1, 0], [2, 0], [3, 0], [1.5, 0]])
+    y = np.array(["a", "a", "a", "a", "b"])
+    assert partition(DirectProbe().fit(X, y)) == [[0, 1], [2, 3], [4]]
+    # 1-2 is refused; of the ties (0, 1), (2, 3) the first wins either way round.
+    assert partition(DirectProbe().fit(X[[1, 0, 3, 2, 4]], y)) == [[0, 1], [2, 3], [4]]
+
+
+def test_the_order_of_ties_decides_the_outcome():
+    # 1 may join 0 or 2 but the three together meet b: the pair of the smaller members wins.
+    X = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [1.0, 1.0], [0.0, 1.0], [1.0, 0.5], [1.0, -0.5]])
+    y = np.array([0, 0, 0, 1, 1, 1, 1])
+    assert partition(DirectProbe().fit(X, y)) == brute_force_clusters(X, y)
+
+
+def test_identical_points_with_different_labels_stay_alone():
+    X = np.array([[0.0, 0], [1, 0], [2, 0], [5, 5], [6, 5], [1, 0], [1, 0]])
+    y = np.array(["a", "a", "a", "b", "b", "b", "a"])
+    probe = DirectProbe().fit(X, y)
+    assert [group.tolist() for group in probe.contradictions_] == [[1, 5, 6]]
+    clusters = partition(probe)
+    assert [1] in clusters
+    assert [5] in clusters
+    assert [6] in clusters
+    assert [3, 4] in clusters
+    assert clusters == brute_force_clusters(X, y)
+    assert not probe.is_linear_
+
+
+def test_a_sign_of_zero_makes_no_difference_to_a_contradiction():
+    probe = DirectProbe().fit([[0.0, 1], [-0.0, 1], [3, 3]], [0, 1, 1])
+    assert [group.tolist() for group in probe.contradictions_] == [[0, 1]]
+
+
+def test_a_label_without_conflict_is_one_cluster_at_once():
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(size=(60, 3)), rng.normal(size=(30, 3)) + 50])
+    y = np.repeat([0, 1, 2], 30)
+    probe = DirectProbe().fit(X, y)
+    assert (probe.cluster_labels_ == 2).sum() == 1
+    assert probe.solve_counts_.merges < 60
+
+
+def test_scaling_and_turning_leave_the_clusters_alone():
+    rng = np.random.default_rng(4)
+    X, y = rng.normal(size=(80, 4)), rng.integers(0, 3, 80)
+    base = DirectProbe().fit(X, y)
+    for other in (X * 1e-5, X * 1e5, X + 1e3, X @ rotation(4, rng)):
+        assert partition(DirectProbe().fit(other, y)) == partition(base)
+    order = rng.permutation(80)
+    shuffled = DirectProbe().fit(X[order], y[order])
+    assert partition(base) == sorted(sorted(order[part].tolist()) for part in partition(shuffled))
+
+
+def test_clusters_are_separated_by_their_certificates():
+    rng = np.random.default_rng(6)
+    X, y = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)
+    probe = DirectProbe().fit(X, y)
+    members = partition(probe)
+    assert len(probe.certificates_) > 20
+    for i, j in probe.certificates_:
+        assert probe.certificates_.verify((i, j))
+        again = hull_distance(X[members[i]], X[members[j]])
+        assert probe.cluster_distances_[i, j] == pytest.approx(again.distance, rel=2e-6)
