@@ -6,6 +6,7 @@ import math
 import warnings
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from closerlook.representations.reader import SnapshotReader
 from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow
 from closerlook.results.store import CellKey
+
+if TYPE_CHECKING:
+    from closerlook.probing import DirectProbe
 
 _VERSION = 1
 
@@ -59,14 +63,25 @@ def label_distances(X: np.ndarray, y: np.ndarray, *, min_cluster_size: int = 1) 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         probe = DirectProbe(min_cluster_size=min_cluster_size, n_jobs=1).fit(X, y)
+    return from_probe(probe, len(y), tuple(dict.fromkeys(str(w.message) for w in caught)))
+
+
+def from_probe(probe: DirectProbe, n_examples: int, messages: tuple[str, ...] = ()) -> LabelDistances:
+    """What a fitted DirectProbe found.
+
+    Args:
+        probe: A fitted probe.
+        n_examples: Number of examples it was fitted on.
+        messages: What the solver reported.
+    """
     return LabelDistances(
         classes=tuple(str(c) for c in probe.classes_),
-        n_examples=len(y),
+        n_examples=n_examples,
         n_clusters=int(probe.n_clusters_),
         n_contradictions=len(probe.contradictions_),
         distances=probe.label_distances_,
         min_distances=probe.min_distances_,
-        warnings=tuple(dict.fromkeys(str(w.message) for w in caught)),
+        warnings=messages,
     )
 
 

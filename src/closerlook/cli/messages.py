@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from closerlook.results import measures as m
 
 if TYPE_CHECKING:
     from closerlook.pipelines.probe import ProbeRunOutcome
+    from closerlook.pipelines.probe_vectors import VectorsOutcome
     from closerlook.pipelines.train import TrainOutcome
 
 _SUMMARY = (
@@ -58,6 +60,30 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
     console.print(f"  results: {outcome.table_file}", soft_wrap=True)
     if outcome.report is not None:
         console.print(f"  report:  [bold]{outcome.report}[/bold]  (open it in a browser)", soft_wrap=True)
+
+
+def print_vectors(outcome: VectorsOutcome) -> None:
+    """What DirectProbe found in one set of vectors."""
+    console = Console(highlight=False)
+    found = outcome.found
+    kind = "linear: one cluster per label" if found.is_linear else "not linear"
+    console.print(f"\n[bold]{outcome.name}[/bold]: {found.n_clusters} clusters of {len(found.classes)} labels ({kind})")
+    if found.n_contradictions:
+        console.print(f"  {found.n_contradictions} groups of identical vectors carry different labels")
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, justify in (("label", "left"), ("examples", "right"), ("min. distance", "right"), ("nearest", "left")):
+        grid.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    order = sorted(
+        range(len(found.classes)), key=lambda i: (math.isnan(found.min_distances[i]), found.min_distances[i])
+    )
+    for i in order:
+        distance = _number(float(found.min_distances[i]), "{:.4f}")
+        grid.add_row(escape(found.classes[i]), str(outcome.counts[i]), distance, escape(outcome.nearest[i] or "-"))
+    console.print(grid)
+    for message in found.warnings:
+        console.print(f"  [yellow]{escape(message)}[/yellow]")
+    console.print(f"  results: {outcome.table_file}", soft_wrap=True)
+    console.print(f"  files of the released code: {outcome.released_files}", soft_wrap=True)
 
 
 def summary_table(table: pd.DataFrame, title: str) -> Table:

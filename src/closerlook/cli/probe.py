@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from closerlook.cli.errors import one_clear_message, quiet
 from closerlook.config import config_dir, register
@@ -23,7 +23,14 @@ def main(config: DictConfig) -> None:
 
 @quiet
 def _run(config: DictConfig) -> None:
-    from closerlook.cli.messages import print_probing
+    from closerlook.cli.messages import print_probing, print_vectors
+
+    if config.vectors is not None or config.released_dir is not None:
+        from closerlook.pipelines.probe_vectors import probe_vectors
+
+        for space in probe_vectors(OmegaConf.to_container(config, resolve=True)):  # type: ignore[arg-type]
+            print_vectors(space)
+        return
     from closerlook.pipelines.probe import probe
 
     outcome = probe(config)
