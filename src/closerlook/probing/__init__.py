@@ -4,13 +4,14 @@ Arrays in, arrays out: numpy, scipy and scikit-learn only. Names are loaded on f
 """
 
 from importlib import import_module
+from typing import Any
 
 _HOMES = {
     "DirectProbe": "direct_probe",
     "HullDistance": "hulls",
     "hull_distance": "hulls",
-    "LabelDistances": "label_distances",
-    "label_distances": "label_distances",
+    "LabelDistances": "size_matched",
+    "label_distances": "size_matched",
     "inside_distances": "inside",
     "read_released": "released_format",
     "write_released": "released_format",
@@ -22,7 +23,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """Load the public names on first use, so that importing the package stays light."""
     if name in _HOMES:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

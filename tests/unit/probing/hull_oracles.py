@@ -110,7 +110,7 @@ def rotation(d: int, rng: np.random.Generator) -> FloatArray:
 
 
 def small_sets(n_sets: int, seed: int = 0) -> Iterator[tuple[FloatArray, NDArray[np.int64]]]:
-    """Small labelled sets of many kinds: overlapping, separable, on a grid, with duplicates, flat, one point a label."""
+    """Small labelled sets of many kinds: overlapping, separable, on a grid, with duplicates, flat."""
     rng = np.random.default_rng(seed)
     for t in range(n_sets):
         n, d, labels = int(rng.integers(2, 22)), int(rng.integers(1, 6)), int(rng.integers(1, 5))
