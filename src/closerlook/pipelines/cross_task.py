@@ -1,8 +1,8 @@
 """Cross-task (E5): the space of task B in an encoder that was tuned on task A, stored like any other run.
 
-The folder ``<run A>/cross/<task B>`` is a run directory of its own: ``run.json``, ``config.yaml`` and ``snapshots`` with
-step 0 (the pre-trained encoder) and the last step (tuned on A). Every probe, report and dashboard reads it as it is;
-``cross.json`` says what it was tuned on.
+The folder ``<run A>/cross/<task B>`` is a run directory of its own: ``run.json``, ``config.yaml`` and ``snapshots``
+with step 0 (the pre-trained encoder) and the last step (tuned on A). Every probe, report and dashboard reads it as it
+is; ``cross.json`` says what it was tuned on.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ def task_settings(name: str, *, data_dir: str | None = None, **changes: Any) -> 
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         raise RunError(f"cross_task={name}: no such task; expected one of {known}")
-    default = str(OmegaConf.load(config_dir() / "paths" / "default.yaml").data_dir)  # type: ignore[union-attr]
+    default = str(OmegaConf.load(config_dir() / "paths" / "default.yaml").data_dir)
     tree = OmegaConf.create({"task": OmegaConf.load(path), "paths": {"data_dir": data_dir or default}})
-    plain: dict[str, Any] = OmegaConf.to_container(tree, resolve=True)["task"]  # type: ignore[index,call-overload,assignment]
-    return TaskSettings(**(plain | changes))
+    resolved: Any = OmegaConf.to_container(tree, resolve=True)
+    return TaskSettings(**(resolved["task"] | changes))
 
 
 def run_cross_task(run_dir: Path, task: TaskSettings, *, batch_size: int | None = None) -> CrossTaskOutcome:
@@ -100,8 +100,8 @@ def run_cross_task(run_dir: Path, task: TaskSettings, *, batch_size: int | None 
     if CrossOrigin.load(target) == origin and len(_stored_steps(target)) == 2:
         return CrossTaskOutcome(target, RunInfo.load(target), skipped=True)
     _forget(target)
-    encoder, data, tokenizer_source = _build(config, task, info.seed, batch_size)
-    found = _describe(info, task, data, tokenizer_source)
+    encoder, data, checksums = _build(config, task, info.seed, batch_size)
+    found = _describe(info, task, data, checksums)
     settings = config["snapshot"]
     subsets = {split: data.stratified_subset(split, settings.get("max_examples")) for split in _SPLITS}
     root = target / SNAPSHOTS_FOLDER

@@ -1,4 +1,4 @@
-"""The cells of a study: all seeds of one model, tuned on one task and probed on one task; and what is read from them."""
+"""The cells of a study: all seeds of one model, tuned on one task and probed on one; and what is read from them."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ def last_step(table: pd.DataFrame) -> int:
 def _triple(rows: pd.DataFrame, step: int) -> tuple[float, float, float]:
     if step not in rows.index:
         return (math.nan, math.nan, math.nan)
-    row = rows.loc[step]
-    return float(row["value"]), float(row["low"]), float(row["high"])
+    value, low, high = (float(rows[name].to_numpy()[rows.index.get_loc(step)]) for name in ("value", "low", "high"))
+    return value, low, high
 
 
 def label_values(table: pd.DataFrame, measure: str, *, layer: int, split: str = "train") -> pd.DataFrame:
@@ -151,7 +151,8 @@ def matrices(*vectors: pd.Series) -> tuple[np.ndarray, ...]:
     found = []
     for vector in vectors:
         matrix = np.full((len(labels), len(labels)), np.nan)
-        kept = [(place[a], place[b], v) for (a, b), v in vector.items() if a in place and b in place]
+        named = zip(vector.index.tolist(), vector.to_numpy(dtype=float), strict=True)
+        kept = [(place[a], place[b], v) for (a, b), v in named if a in place and b in place]
         if kept:
             i, j, values = (np.array(column) for column in zip(*kept, strict=True))
             matrix[i.astype(int), j.astype(int)] = matrix[j.astype(int), i.astype(int)] = values

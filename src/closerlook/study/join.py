@@ -172,7 +172,8 @@ def _names(runs: list[StudyRun]) -> dict[str, str]:
 
 def _with_keys(table: pd.DataFrame, run: StudyRun, model: str) -> pd.DataFrame:
     keys = (model, run.info.task, run.tuned_on, run.variant, run.info.seed, run.path)
-    return table.assign(**dict(zip(KEYS, keys, strict=True)))[[*KEYS, *COLUMNS]]
+    named: dict[str, Any] = dict(zip(KEYS, keys, strict=True))
+    return table.assign(**named)[[*KEYS, *COLUMNS]]
 
 
 def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -1,0 +1,120 @@
+"""Join the runs below a directory: the main table, the claims, every figure of the paper; page, Parquet, JSON, W&B."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from closerlook.results.files import replacing, write_json
+from closerlook.study.cells import StudyCell, cells_of
+from closerlook.study.claims import claims_of, headline
+from closerlook.study.join import Study, load_study
+from closerlook.study.summary import StudySummary, summarise
+from closerlook.study.verdicts import Claim
+
+PAGE_FILE = "study.html"
+TABLE_FILE = "study.parquet"
+CLAIMS_FILE = "claims.json"
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """What joining runs gave.
+
+    Attributes:
+        study: The runs and their joined table.
+        cells: Its cells: all seeds of one setting.
+        summary: The main table and what is missing.
+        claims: The paper's claims on these runs.
+        page: The HTML page; None when none was asked for.
+        table_file: All results as Parquet.
+        claims_file: The claims as JSON.
+        seconds: Wall time.
+    """
+
+    study: Study
+    cells: tuple[StudyCell, ...]
+    summary: StudySummary
+    claims: tuple[Claim, ...]
+    page: Path | None
+    table_file: Path
+    claims_file: Path
+    seconds: float
+
+
+def study(
+    runs_dir: Path,
+    *,
+    output_dir: Path | None = None,
+    logger: Mapping[str, Any] | None = None,
+    tags: tuple[str, ...] = (),
+    report: bool = True,
+) -> StudyOutcome:
+    """Join all runs below a directory; needs no GPU and no network, and works while a sweep is running.
+
+    Args:
+        runs_dir: The directory of a sweep, or any directory with runs below it.
+        output_dir: Where page, Parquet and JSON go; None takes ``runs_dir``.
+        logger: Settings of the ``logger`` group; with a ``wandb`` node one summary run is logged.
+        tags: Tags of that run.
+        report: Write the HTML page.
+
+    Raises:
+        RunError: There is no run below ``runs_dir``.
+    """
+    start = time.perf_counter()
+    runs_dir = Path(runs_dir)
+    target = Path(output_dir) if output_dir is not None else runs_dir
+    joined = load_study(runs_dir)
+    cells = tuple(cells_of(joined))
+    summary, claims = summarise(joined, cells), claims_of(cells)
+    table_file, claims_file = target / TABLE_FILE, target / CLAIMS_FILE
+    with replacing(table_file) as temporary:
+        joined.table.to_parquet(temporary, index=False)
+    write_json(claims_file, claims_json(joined, claims))
+    page = _page(target, joined, cells, summary, claims) if report else None
+    _track(target, joined, summary, claims, logger or {}, tags, page)
+    seconds = time.perf_counter() - start
+    return StudyOutcome(joined, cells, summary, claims, page, table_file, claims_file, seconds)
+
+
+def claims_json(joined: Study, claims: tuple[Claim, ...]) -> dict[str, Any]:
+    """The claims as plain values, with the runs behind them."""
+    runs = [
+        {"path": run.path, "task": run.info.task, "tuned_on": run.tuned_on, "model": run.info.model,
+         "variant": run.variant, "seed": run.info.seed, "status": run.status, "n_epochs": run.info.n_epochs,
+         "n_train": run.info.n_train, "n_rows": run.n_rows}
+        for run in joined.runs
+    ]  # fmt: skip
+    return {"headline": headline(claims), "claims": [claim.to_dict() for claim in claims], "runs": runs}
+
+
+def _page(
+    target: Path, joined: Study, cells: tuple[StudyCell, ...], summary: StudySummary, claims: tuple[Claim, ...]
+) -> Path:
+    from closerlook.report.study_page import build_study_page
+
+    return build_study_page(joined, cells, summary, claims, target / PAGE_FILE)
+
+
+def _track(
+    target: Path,
+    joined: Study,
+    summary: StudySummary,
+    claims: tuple[Claim, ...],
+    logger: Mapping[str, Any],
+    tags: tuple[str, ...],
+    page: Path | None,
+) -> None:
+    """One summary run, when W&B is among the loggers."""
+    node = logger.get("wandb")
+    if node is None:
+        return
+    from closerlook.tracking.settings import WandbSettings
+    from closerlook.tracking.study_run import log_study
+
+    settings = WandbSettings.from_dict(dict(node) | ({"tags": tags} if tags else {}))
+    log_study(settings, target, joined, summary, claims, page)

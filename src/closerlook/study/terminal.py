@@ -1,0 +1,101 @@
+"""The main table and the claims table in the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from closerlook.figures.layers import format_number
+from closerlook.figures.theme import name_of
+from closerlook.study.claims import headline
+from closerlook.study.summary import MAIN_MEASURES, SeedMean, StudySummary
+from closerlook.study.verdicts import Claim, ClaimCell, Verdict
+
+_COLOURS = {
+    Verdict.SUPPORTED: "green",
+    Verdict.NOT_SUPPORTED: "red",
+    Verdict.MIXED: "yellow",
+    Verdict.NOT_TESTABLE: "dim",
+}
+_STYLE: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False, "padding": (0, 1), "title_justify": "left"}
+
+
+def print_study(summary: StudySummary, claims: Sequence[Claim], console: Console | None = None) -> None:
+    """Print the main table, the claims, and what is missing."""
+    console = console or Console(highlight=False)
+    console.print(main_table(summary))
+    console.print(claims_table(claims))
+    console.print(headline(claims))
+    for line in summary.missing:
+        console.print(f"  [yellow]missing[/yellow] {line}", soft_wrap=True)
+
+
+def main_table(summary: StudySummary) -> Table:
+    """E1: before and after, a line for each task and model; ± is half the 95 % interval over seeds."""
+    grid = Table(title="Before → after tuning, last layer (± half the 95 % interval over seeds)", **_STYLE)
+    for name in ("task", "model"):
+        grid.add_column(name, no_wrap=True)
+    grid.add_column("seeds", justify="right")
+    for measure in MAIN_MEASURES:
+        grid.add_column(name_of(measure), justify="right")
+    grid.add_column("")
+    for row in summary.rows:
+        cells = [_pair(measure, *row.values[measure]) for measure in MAIN_MEASURES]
+        grid.add_row(row.task, row.model, f"{row.n_probed}/{row.n_seeds}", *cells, row.status)
+    return grid
+
+
+def claims_table(claims: Sequence[Claim], *, details: bool = True) -> Table:
+    """The claims with their verdicts; with ``details`` a line for each cell."""
+    grid = Table(title="The paper's claims on these runs", show_lines=False, **_STYLE)
+    for name, wide in (("claim", 46), ("where", 26), ("measured [95 % interval]", 26), ("paper", 20), ("verdict", 13)):
+        grid.add_column(name, max_width=wide, overflow="fold")
+    for claim in claims:
+        colour = _COLOURS[claim.verdict]
+        verdict = f"[{colour}]{claim.verdict}[/{colour}]"
+        grid.add_row(f"[bold]{claim.statement}[/bold]", "", claim.reason, claim.paper, verdict)
+        for cell in claim.cells if details else ():
+            mark = _COLOURS[cell.verdict]
+            said = f"[{mark}]{cell.verdict}[/{mark}]"
+            grid.add_row("", where(cell), f"{measured(cell)}\n[dim]{cell.reason}[/dim]", cell.paper, said)
+        grid.add_section()
+    return grid
+
+
+def where(cell: ClaimCell) -> str:
+    """The cell's place in words."""
+    across = "" if cell.task == cell.tuned_on else f", tuned on {cell.tuned_on}"
+    return f"{cell.task}, {cell.model}{across}"
+
+
+def measured(cell: ClaimCell) -> str:
+    """The effect with its interval: ``+0.021 [+0.008, +0.034]``."""
+    found = cell.effect
+    if not found.known:
+        return "–"
+    interval = f" [{number(found.low)}, {number(found.high)}]" if found.has_interval else ""
+    return f"{number(found.value)}{interval}"
+
+
+def number(value: float) -> str:
+    """A signed number with three significant digits; a dash when missing."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:+.3g}" if abs(value) < 100 else f"{value:+,.0f}"
+
+
+def _pair(measure: str, before: SeedMean, after: SeedMean) -> str:
+    if not before.n and not after.n:
+        return "–"
+    return f"{seed_text(measure, before)} → {seed_text(measure, after)}"
+
+
+def seed_text(measure: str, found: SeedMean) -> str:
+    """``0.912 ±0.003``; without ± for one seed, a dash when missing."""
+    half = f" ±{format_number(measure, found.half)}" if found.n > 1 and math.isfinite(found.half) else ""
+    return format_number(measure, found.mean) + half

@@ -1,0 +1,145 @@
+"""A claim, its verdict, and the rules that lead from intervals to verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from closerlook.study.intervals import Effect
+
+SIGN_RULE = (
+    "A cell supports the claim when its 95 % interval lies wholly on the claimed side of {null}, speaks against it "
+    "when it lies wholly on the other side, and is undecided otherwise."
+)
+
+
+class Verdict(StrEnum):
+    """What the measurements say about a claim."""
+
+    SUPPORTED = "supported"
+    NOT_SUPPORTED = "not supported"
+    MIXED = "mixed"
+    NOT_TESTABLE = "not testable"
+
+
+@dataclass(frozen=True)
+class ClaimCell:
+    """A claim in one cell of the study.
+
+    Attributes:
+        model: The model.
+        task: The task that was probed.
+        tuned_on: The task that was tuned on.
+        before: The number before tuning; NaN where there is none.
+        after: The number after tuning; NaN where there is none.
+        effect: The effect that the claim is about, with its interval.
+        verdict: What it says.
+        reason: Why, in words.
+        paper: The paper's figure for this cell, in words; empty where the setting is not the paper's.
+        paper_effect: The same effect from the paper's figures; NaN where it prints none.
+    """
+
+    model: str
+    task: str
+    tuned_on: str
+    before: float
+    after: float
+    effect: Effect
+    verdict: Verdict
+    reason: str = ""
+    paper: str = ""
+    paper_effect: float = math.nan
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper and what this study's runs say about it.
+
+    Attributes:
+        key: A short name, stable.
+        statement: The claim.
+        effect: What is measured, with its unit.
+        rule: How a cell's verdict is reached.
+        paper: What the paper reports.
+        cells: The claim in each cell.
+        verdict: Over all cells.
+        reason: Why, in words; says what to run where nothing could be tested.
+    """
+
+    key: str
+    statement: str
+    effect: str
+    rule: str
+    paper: str
+    cells: tuple[ClaimCell, ...]
+    verdict: Verdict
+    reason: str
+
+    @property
+    def tested(self) -> tuple[ClaimCell, ...]:
+        """Cells with a verdict of their own."""
+        return tuple(cell for cell in self.cells if cell.verdict != Verdict.NOT_TESTABLE)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; a missing number is None."""
+        return dict(_plain(asdict(self)))
+
+
+def by_sign(found: Effect, *, null: float = 0.0, claimed: int = 1) -> tuple[Verdict, str]:
+    """The verdict of an interval on one side of ``null``.
+
+    Args:
+        found: The effect.
+        null: The value that means no effect.
+        claimed: +1 when the claim is an effect above ``null``, -1 when below.
+    """
+    if not found.known:
+        return Verdict.NOT_TESTABLE, found.basis
+    if not found.has_interval:
+        return Verdict.MIXED, f"undecided: {found.basis}"
+    low, high = sorted((claimed * (found.low - null), claimed * (found.high - null)))
+    if low > 0:
+        return Verdict.SUPPORTED, found.basis
+    if high < 0:
+        return Verdict.NOT_SUPPORTED, found.basis
+    return Verdict.MIXED, f"undecided: the interval holds {null:g} ({found.basis})"
+
+
+def overall(cells: Iterable[ClaimCell], advice: str) -> tuple[Verdict, str]:
+    """The verdict over cells: supported when every tested cell supports, not supported when none does and one opposes.
+
+    Args:
+        cells: All cells.
+        advice: What to run when nothing could be tested.
+    """
+    cells = list(cells)
+    counts = {verdict: sum(cell.verdict == verdict for cell in cells) for verdict in Verdict}
+    tested = len(cells) - counts[Verdict.NOT_TESTABLE]
+    if not tested:
+        reasons = {cell.reason for cell in cells if cell.reason}
+        return Verdict.NOT_TESTABLE, "; ".join([*sorted(reasons)[:2], advice])
+    said = f"{counts[Verdict.SUPPORTED]} of {tested} cells support it"
+    if counts[Verdict.NOT_SUPPORTED]:
+        said += f", {counts[Verdict.NOT_SUPPORTED]} speak against it"
+    if counts[Verdict.MIXED]:
+        said += f", {counts[Verdict.MIXED]} undecided"
+    if counts[Verdict.NOT_TESTABLE]:
+        said += f"; {counts[Verdict.NOT_TESTABLE]} not testable"
+    if counts[Verdict.SUPPORTED] == tested:
+        return Verdict.SUPPORTED, said
+    if not counts[Verdict.SUPPORTED] and counts[Verdict.NOT_SUPPORTED]:
+        return Verdict.NOT_SUPPORTED, said
+    return Verdict.MIXED, said
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Verdict) else value
