@@ -86,6 +86,8 @@ class ProbeConfig:
 
     Attributes:
         run_dir: Directory of the run to probe, as train.py printed it.
+        cross_task: Probe another task's examples in the encoder that ``run_dir`` tuned (E5), e.g. ``ps_fxn``.
+        runs: Instead of a run: join all runs below this directory into tables, claims and figures.
         vectors: Instead of a run: your own vectors (.npy, .npz, .parquet, .safetensors).
         labels: Labels of ``vectors``, one a line (.txt) or an array; null when the file holds them.
         released_dir: Instead of a run: a folder of the released DirectProbe code.
@@ -105,6 +107,8 @@ class ProbeConfig:
     """
 
     run_dir: str | None = None
+    cross_task: str | None = None
+    runs: str | None = None
     vectors: str | None = None
     labels: str | None = None
     released_dir: str | None = None
