@@ -38,19 +38,28 @@ def displacement_arrows(
     n_columns = min(3, len(chosen))
     n_rows = -(-len(chosen) // n_columns)
     figure = make_subplots(
-        n_rows, n_columns, subplot_titles=[f"layer {layer}" for layer in chosen], shared_xaxes="all",
-        shared_yaxes="all", horizontal_spacing=0.04, vertical_spacing=0.12 if n_rows > 1 else 0,
+        n_rows, n_columns, subplot_titles=[f"layer {layer}" for layer in chosen], horizontal_spacing=0.05,
+        vertical_spacing=0.1 if n_rows > 1 else 0,
     )  # fmt: skip
-    style(figure, title, height=90 + 270 * n_rows)
+    style(figure, title, height=90 + 300 * n_rows)
     panels = [read_paths(table, m.DISPLACEMENT_X, m.DISPLACEMENT_Y, layer, split) for layer in chosen]
     longest = max((float(np.hypot(a.x[-1], a.y[-1])) for arrows in panels for a in arrows), default=0.0)
     for i, arrows in enumerate(panels):
         _add_arrows(figure, arrows, highlight, longest, row=i // n_columns + 1, column=i % n_columns + 1)
-    figure.update_xaxes(constrain="domain")
+    _same_scale(figure, panels, longest)
     figure.update_xaxes(title_text="distance", row=n_rows)
-    figure.update_yaxes(constrain="domain")
-    figure.update_yaxes(scaleanchor="x", row=1, col=1)  # the other panels match the first
     return figure
+
+
+def _same_scale(figure: go.Figure, panels: list[list[Path2D]], longest: float) -> None:
+    """One range for all panels, as long across as upward, with room for names."""
+    room = 0.15 * longest or 1.0
+    for axis, update in (("x", figure.update_xaxes), ("y", figure.update_yaxes)):
+        ends = [0.0, *(float(getattr(arrow, axis)[-1]) for arrows in panels for arrow in arrows)]
+        update(range=[np.nanmin(ends) - room, np.nanmax(ends) + room])
+    for i in range(len(panels)):
+        number = str(i + 1) if i else ""
+        figure.update_layout({f"yaxis{number}": {"scaleanchor": f"x{number}"}})
 
 
 def _spread_layers(layers: list[int]) -> list[int]:

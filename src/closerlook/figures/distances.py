@@ -67,7 +67,7 @@ def labels_over_training(
     _add_context(figure, series[[label for label in series.columns if label not in colours]])
     for i, (label, colour) in enumerate(colours.items()):
         # Labels that are each other's nearest share one line: the second is dashed, so that both colours show.
-        hides = any(np.array_equal(series[other], series[label], equal_nan=True) for other in list(colours)[:i])
+        hides = any(_same_line(series[other], series[label]) for other in list(colours)[:i])
         _add_line(figure, series[label], label, colour, "dash" if hides else "solid")
     mean = series.mean(axis=1, skipna=True)
     figure.add_scatter(
@@ -79,7 +79,7 @@ def labels_over_training(
     bottom = min(0.0, float(np.nanmin(series.to_numpy())))
     figure.update_yaxes(range=[bottom, top * 1.06 or 1], title_text=axis_title(measure))
     figure.update_xaxes(title_text="epoch", rangemode="tozero")
-    figure.update_layout(margin={"r": 148})
+    figure.update_layout(margin={"r": 16 + max(int(len(a.text) * 6.9) for a in figure.layout.annotations)})
     return figure
 
 
@@ -91,6 +91,11 @@ def line_colours(series: pd.DataFrame, highlight: int) -> dict[str, str]:
     k = min(highlight, len(RISERS), len(ranked) // 2)
     most, least = ranked[:k], ranked[len(ranked) - k :]
     return dict(zip(most, RISERS, strict=False)) | dict(zip(reversed(least), LAGGARDS, strict=False))
+
+
+def _same_line(a: pd.Series, b: pd.Series) -> bool:
+    """Whether two lines cannot be told apart by eye: within the width of a line."""
+    return bool(np.allclose(a, b, rtol=0.005, atol=0, equal_nan=True))
 
 
 def _add_context(figure: go.Figure, series: pd.DataFrame) -> None:

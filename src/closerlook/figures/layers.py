@@ -90,10 +90,13 @@ def format_number(measure: str, value: float) -> str:
     """A value as people read it: counts whole, shares and correlations with three decimals; ``–`` if missing."""
     if value is None or not np.isfinite(value):
         return "\u2013"
-    if unit_of(measure) in {"clusters", "labels", "examples", "groups", "0 or 1"}:
+    unit = unit_of(measure)
+    if unit in {"clusters", "labels", "examples", "groups", "0 or 1"}:
         return f"{value:,.0f}"
-    if unit_of(measure) in {"share", "Pearson r"}:
+    if unit == "share" or unit.endswith(" r"):
         return f"{value:.3f}"
+    if 0 < abs(value) < 0.01:
+        return f"{value:.2g}"
     return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
 
 

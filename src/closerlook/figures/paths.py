@@ -69,9 +69,10 @@ def centroid_paths(
         _add_path(figure, path, colours[path.label], names[path.label], places[path.label])
     _add_starts(figure, paths, colours)
     share = rows_of(table, m.EXPLAINED_VARIANCE, layer=layer, split=split)["value"].dropna()
-    held = f"; both axes hold {share.iloc[-1]:.0%} of the variance" if len(share) else ""
-    figure.update_xaxes(title_text=f"first principal axis (distance){held}", constrain="domain")
-    figure.update_yaxes(title_text="second principal axis (distance)", scaleanchor="x", constrain="domain")
+    if len(share):
+        figure.update_layout(title_text=f"{title} ({share.iloc[-1]:.0%} of the variance)")
+    figure.update_xaxes(title_text="first axis (distance)", constrain="domain")
+    figure.update_yaxes(title_text="second axis (distance)", scaleanchor="x", constrain="domain")
     return figure
 
 

@@ -8,6 +8,8 @@ import plotly.graph_objects as go
 from closerlook.figures.theme import PALETTE, nothing_to_draw, safe, style
 
 _AXES = ("step", "epoch")
+_RATE = "learning rate"
+"""Panel of what Lightning's LearningRateMonitor logs: ``lr-AdamW``, ``lr-AdamW/pg1``, ..."""
 
 
 def training_curves(
@@ -51,33 +53,41 @@ def training_curves(
                        row=i // n_columns + 1, column=i % n_columns + 1)  # fmt: skip
             seen.add(stage)
     figure.update_xaxes(title_text="epoch", rangemode="tozero")
+    figure.update_yaxes(exponentformat="e")
     figure.update_layout(
         showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "yref": "container"},
-        margin={"t": 84},
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "top", "yref": "container"},
+        margin={"t": 92},
     )
     return figure
 
 
 def _last_update(history: pd.DataFrame) -> float:
     """Number of updates done: what was logged while training, not by the test after it."""
-    trained = [name for name in history.columns if str(name).startswith("train/")]
-    rows = history[history[trained].notna().any(axis=1)] if trained else history
-    return float(rows["step"].max() + 1)
+    fitted = [name for name in history.columns if name not in _AXES and not str(name).startswith("test/")]
+    rows = history[history[fitted].notna().any(axis=1)]
+    return float((rows if len(rows) else history)["step"].max() + 1)
 
 
 def metric_panels(history: pd.DataFrame) -> dict[str, list[str]]:
-    """Metrics by panel: the part of their name after the stage, losses first; metrics never logged are left out."""
+    """Metrics by panel: their name without the stage; losses first, metrics never logged left out."""
     numbers = history.select_dtypes("number")
     metrics = [str(name) for name in numbers.columns if name not in _AXES and numbers[name].notna().any()]
     panels: dict[str, list[str]] = {}
     for metric in sorted(metrics, key=lambda name: (_panel_order(name), _order(name.partition("/")[0]))):
-        panels.setdefault(metric.partition("/")[2] or metric, []).append(metric)
+        panels.setdefault(_panel(metric), []).append(metric)
+    rates = panels.get(_RATE, [])
+    if len(rates) > 1 and all(history[rates[0]].equals(history[rate]) for rate in rates):
+        panels[_RATE] = rates[:1]  # parameter groups that share one rate share one line
     return panels
 
 
+def _panel(metric: str) -> str:
+    return _RATE if metric.startswith("lr-") else metric.partition("/")[2] or metric
+
+
 def _panel_order(metric: str) -> tuple[int, str]:
-    name = metric.partition("/")[2] or metric
+    name = _panel(metric)
     for rank, part in enumerate(("loss", "accuracy", "f1")):
         if part in name:
             return rank, name

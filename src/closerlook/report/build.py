@@ -55,9 +55,10 @@ def render_report(results: RunResults) -> str:
         version=__version__,
         made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         sentences=sentences(results.table),
-        warnings=_warnings(results),
+        remarks=_remarks(results),
         n_snapshots=len(snapshots_of(results.table)),
         measures=SUMMARY_MEASURES,
+        from_first=(m.SIMILARITY_TO_FIRST, m.MEAN_DISPLACEMENT),  # before is 1 or 0 by definition
         summaries={split: summary_rows(results.table, split) for split in splits or ["train"]},
         labels=_label_tables(results, layers, splits),
         sections=parts,
@@ -114,7 +115,7 @@ def _label_tables(results: RunResults, layers: list[int], splits: list[str]) -> 
     return {choice: rows for choice, rows in tables.items() if rows}
 
 
-def _warnings(results: RunResults) -> list[str]:
+def _remarks(results: RunResults) -> list[str]:
     """What a reader should know about the data and the numbers, the data's own notes first."""
     told = list(results.info.notes)
     for split in ("train", "test"):

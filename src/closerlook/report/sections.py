@@ -207,7 +207,7 @@ def _paths(results: RunResults) -> Section:
         "Where do the labels go?",
         "The centroid of each label in one plane that is the same for all snapshots: a ring where it starts, an "
         "arrow head where it ends.",
-        "A plane shows part of the movement: see the share of variance on the axis. Planes of different layers "
+        "A plane shows part of the movement: see the share of variance above it. Planes of different layers "
         "have nothing to do with each other, and centroids that meet here may be far apart in the full space.",
         _slot(
             "paths",

@@ -198,7 +198,7 @@ def test_paths_go_from_first_to_last_with_equal_scales(results):
     assert_allclose(paths["zero"].x, x[x["label"] == "zero"]["value"])
     assert paths["zero"].marker.symbol[-1] == "arrow"
     assert figure.layout.yaxis.scaleanchor == "x"
-    assert "67%" in figure.layout.xaxis.title.text
+    assert figure.layout.title.text.endswith("(67% of the variance)")
     starts = figure.data[-1]
     assert set(starts.marker.symbol if isinstance(starts.marker.symbol, tuple) else [starts.marker.symbol]) == {
         "circle-open"
@@ -227,7 +227,8 @@ def test_arrows_start_at_the_origin_and_panels_share_a_scale(results):
     (others,) = [trace for trace in figure.data if trace.xaxis == "x3" and not trace.name]
     drawn |= dict(list(zip(others.text, others.x, strict=True))[1::3])
     assert drawn == pytest.approx({safe(label): value for label, value in ends.items()}, rel=1e-6)
-    assert figure.layout.xaxis2.matches or figure.layout.xaxis.matches
+    ranges = {(axis, figure.layout[f"{axis}axis{n}"].range) for axis in "xy" for n in ("", 2, 3)}
+    assert len(ranges) == 2, "one range a direction, the same in all panels"
 
 
 def test_arrows_of_layers_that_do_not_move_carry_no_names(results):
@@ -278,13 +279,14 @@ def test_text_from_data_is_escaped_everywhere(results):
 def test_training_curves_share_panels_by_name(results):
     history = pd.DataFrame({
         "step": [0, 1, 2], "epoch": [0.0, 0.5, 1.0], "train/loss": [3.0, 2.0, 1.0], "val/loss": [np.nan, np.nan, 1.5],
-        "val/accuracy": [np.nan, np.nan, 0.5], "val/never": [np.nan] * 3, "lr-AdamW": [1e-3, 1e-4, 0.0],
+        "val/accuracy": [np.nan, np.nan, 0.5], "val/never": [np.nan] * 3, "lr-AdamW/pg1": [1e-3, 1e-4, 0.0],
+        "lr-AdamW/pg2": [1e-3, 1e-4, 0.0],
     })  # fmt: skip
     assert metric_panels(history) == {
-        "loss": ["train/loss", "val/loss"], "accuracy": ["val/accuracy"], "lr-AdamW": ["lr-AdamW"],
+        "loss": ["train/loss", "val/loss"], "accuracy": ["val/accuracy"], "learning rate": ["lr-AdamW/pg1"],
     }  # fmt: skip
     figure = training_curves(history)
-    assert [a.text for a in figure.layout.annotations] == ["loss", "accuracy", "lr-AdamW"]
+    assert [a.text for a in figure.layout.annotations] == ["loss", "accuracy", "learning rate"]
     assert list(figure.data[1].y) == [1.5]
 
 
@@ -300,6 +302,13 @@ def test_training_curves_count_epochs_in_fractions():
     assert_allclose(figure.data[0].x, [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2])
 
 
+def test_the_test_after_training_is_drawn_at_its_end():
+    history = pd.DataFrame({"step": [3, 7, 8], "epoch": [0, 1, 2], "train/loss": [3.0, np.nan, np.nan],
+                            "val/loss": [np.nan, 2.0, np.nan], "test/loss": [np.nan, np.nan, 1.0]})  # fmt: skip
+    figure = training_curves(history, updates_per_epoch=4)
+    assert [list(trace.x) for trace in figure.data] == [[1], [2], [2]]
+
+
 @pytest.mark.parametrize(
     ("measure", "value", "shown"),
     [
@@ -307,6 +316,8 @@ def test_training_curves_count_epochs_in_fractions():
         (m.ACCURACY, 0.91237, "0.912"),
         (m.MIN_DISTANCE, 12.345, "12.35"),
         (m.MIN_DISTANCE, 0.01234, "0.012"),
+        (m.MIN_DISTANCE, 0.000412, "0.00041"),
+        (m.MIN_DISTANCE, 0.0, "0.000"),
         (m.MIN_DISTANCE, float("nan"), "\u2013"),
         ("unknown", 1.5, "1.50"),
     ],

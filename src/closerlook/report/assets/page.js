@@ -21,7 +21,7 @@
     const title = layout.title && layout.title.text;
     delete layout.title;
     layout.margin = { ...layout.margin, t: Math.max((layout.margin.t || 56) - 28, 24) };
-    if (narrow()) layout.margin = { ...layout.margin, l: Math.min(layout.margin.l, 48), r: Math.min(layout.margin.r, 112) };
+    if (narrow()) layout.margin = { ...layout.margin, l: Math.min(layout.margin.l, 48) };
     return { data: structuredClone(figure.data), layout, title };
   }
 

@@ -1,0 +1,165 @@
+"""The report in a real browser: the slider and the choices work, nothing is fetched, nothing goes wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from closerlook.figures.select import rows_of
+from closerlook.report import build_report
+from closerlook.results import measures as m
+from closerlook.results.run import RunResults, load_run
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+HEATMAP = '[data-slot="label_distances"]'
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)"),
+]
+
+
+@pytest.fixture(scope="module")
+def results(project: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResults:
+    spec = importlib.util.spec_from_file_location("digits_run", project / "tests" / "fixtures" / "digits_run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return load_run(module.shared_run(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture(scope="module")
+def report(results: RunResults, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_report(results, tmp_path_factory.mktemp("report") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """An open report, with everything that went wrong or out."""
+
+    def __init__(self, browser: Any, report: Path, **settings: Any) -> None:
+        self.page = browser.new_page(**settings)
+        self.trouble: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.trouble.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.trouble.append("dialog"), dialog.dismiss()))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(report.as_uri())
+        self.page.wait_for_selector("body[data-drawn]")
+
+    def fine(self, report: Path) -> None:
+        assert self.trouble == []
+        assert self.requests == [report.as_uri()], "the page itself and nothing else"
+        self.page.close()
+
+    def cells(self) -> list[str]:
+        """Numbers written in the visible heat map."""
+        return sorted(self.page.locator(f"{HEATMAP} .heatmap-label").all_text_contents())
+
+
+@pytest.fixture
+def visit(browser: Any, report: Path) -> Iterator[Visit]:
+    visit = Visit(browser, report, viewport={"width": 1400, "height": 900})
+    yield visit
+    visit.fine(report)
+
+
+def stored(results: RunResults, step: int, layer: int = 2, split: str = "train") -> list[str]:
+    rows = rows_of(results.table, m.LABEL_DISTANCE, layer=layer, split=split)
+    values = rows[rows["step"] == step]["value"].dropna()
+    return sorted(f"{np.float32(value):.2f}" for value in values for _ in range(2))
+
+
+def test_the_slider_shows_the_distances_of_each_snapshot(visit: Visit, results: RunResults):
+    assert visit.cells() == stored(results, 80), "the last snapshot is shown first"
+    rail = visit.page.locator(f"{HEATMAP} .slider-rail-touch-rect")
+    picture = visit.page.locator(HEATMAP).screenshot()
+    rail.scroll_into_view_if_needed()
+    box = rail.bounding_box()  # after the picture, which scrolls
+    visit.page.mouse.click(box["x"] + 2, box["y"] + box["height"] / 2)
+    visit.page.wait_for_selector(f"{HEATMAP} .slider-label:has-text('epoch 0')")
+    assert visit.cells() == stored(results, 0)
+    assert visit.cells() != stored(results, 80)
+    assert visit.page.locator(HEATMAP).screenshot() != picture
+    rail.scroll_into_view_if_needed()
+    box = rail.bounding_box()
+    visit.page.mouse.move(box["x"] + 2, box["y"] + box["height"] / 2)
+    visit.page.mouse.down()
+    visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=5)
+    visit.page.mouse.up()
+    visit.page.wait_for_selector(f"{HEATMAP} .slider-label:has-text('epoch 2')")
+    assert visit.cells() == stored(results, 40), "dragged to the middle"
+
+
+def test_choices_change_figures_captions_and_tables(visit: Visit, results: RunResults):
+    visit.page.select_option("#choose-layer", "1")
+    visit.page.select_option("#choose-split", "test")
+    caption = visit.page.locator(f"figure:has({HEATMAP}) figcaption:has-text('layer 1, test')")
+    caption.wait_for()
+    visit.page.wait_for_timeout(500)
+    assert visit.cells() == stored(results, 80, layer=1, split="test")
+    shown = visit.page.locator("#labels tbody:visible")
+    assert shown.count() == 1
+    assert shown.get_attribute("data-choice") == "1|test"
+    assert visit.page.locator("#summary tbody:visible").get_attribute("data-split") == "test"
+
+
+def test_the_table_of_labels_sorts_by_any_column(visit: Visit):
+    def column(number: int) -> list[str]:
+        return visit.page.locator(f"#labels tbody:visible td:nth-child({number})").all_text_contents()
+
+    header = visit.page.locator("#labels th")
+    header.nth(2).click()
+    rising = [float(text) for text in column(3)]
+    assert rising == sorted(rising)
+    assert header.nth(2).get_attribute("aria-sort") == "ascending"
+    header.nth(2).press("Enter")
+    assert [float(text) for text in column(3)] == sorted(rising, reverse=True)
+    header.nth(0).click()
+    assert column(1) == sorted(column(1), key=str.lower)
+
+
+def test_labels_are_text_in_tables_and_figures(visit: Visit, results: RunResults):
+    label = next(label for label in results.info.label_names if "script" in label)
+    assert visit.page.locator("#labels tbody:visible td", has_text=label).count() >= 1
+    ticks = visit.page.locator(f"{HEATMAP} .ytick text").all_text_contents()
+    assert [tick for tick in ticks if tick.startswith("<script>")]
+    assert visit.page.locator("script").count() == 3
+
+
+def test_every_figure_is_drawn(visit: Visit):
+    plots = visit.page.locator(".plot")
+    assert plots.count() >= 12
+    for i in range(plots.count()):
+        assert plots.nth(i).locator("svg.main-svg").count() >= 1, plots.nth(i).get_attribute("data-slot")
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_the_screen_in_light_and_dark(browser: Any, report: Path, width: int, scheme: str):
+    visit = Visit(browser, report, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width, "no sideways scrolling of the page"
+    page, ink = visit.page.evaluate(
+        "[getComputedStyle(document.body).backgroundColor,"
+        f" getComputedStyle(document.querySelector('{HEATMAP} .xtick text')).fill]"
+    )
+    brightness = [sum(map(int, colour[4:-1].split(","))) for colour in (page, ink)]
+    assert (brightness[0] > 600 > 300 > brightness[1]) == (scheme == "light"), "text stands out from the page"
+    visit.fine(report)
