@@ -165,18 +165,18 @@ def procrustes_distance(X: ArrayLike, Y: ArrayLike) -> float:
     """
     x, y = check_pair(X, Y)
     x, y = centre(x), centre(y)
-    return shape_angle(x.T @ y, float(np.sum(x * x)), float(np.sum(y * y)))
+    nuclear = float(np.linalg.svd(x.T @ y, compute_uv=False).sum())
+    return shape_angle(nuclear, float(np.sum(x * x)), float(np.sum(y * y)))
 
 
-def shape_angle(cross: FloatArray, xx: float, yy: float) -> float:
-    """Return the angle from the centred cross-product (p, q) and the squared norms of both spaces.
+def shape_angle(nuclear: float, xx: float, yy: float) -> float:
+    """Return the angle from the nuclear norm of the centred cross-product and the squared norms of both spaces.
 
     Raises:
         UndefinedMeasureError: if a norm is 0.
     """
     if xx <= 0 or yy <= 0:
         raise UndefinedMeasureError("all points of a space are the same, so it has no shape")
-    nuclear = float(np.linalg.svd(cross, compute_uv=False).sum())
     cosine = min(nuclear / float(np.sqrt(xx * yy)), 1.0)
     # arccos loses half of the digits near 1; 2 arcsin of half the chord is the same angle without that loss
     return float(2 * np.arcsin(np.sqrt(max(1 - cosine, 0.0) / 2)))

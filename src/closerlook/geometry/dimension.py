@@ -61,7 +61,7 @@ def two_nn(
         raise ValueError(f"discard is {discard}, expected a share in [0, 1)")
     space = check_space(X)
     _, first_of_group = np.unique(row_groups(space), return_index=True)
-    distinct = space[np.sort(first_of_group)]
+    distinct = space if len(first_of_group) == len(space) else space[np.sort(first_of_group)]
     if len(distinct) < 3:
         raise UndefinedMeasureError(f"{len(distinct)} distinct points, TwoNN needs at least 3")
     queries = sample_rows(len(distinct), max_points, random_state)

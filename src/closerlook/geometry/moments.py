@@ -7,6 +7,7 @@ jackknife), and nothing grows with n_samples^2.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -71,6 +72,11 @@ class PairedMoments:
             self.yy - np.outer(self.sy, self.sy) / self.n,
             self.xy - np.outer(self.sx, self.sy) / self.n,
         )
+
+    @cached_property
+    def nuclear_norm(self) -> float:
+        """Nuclear norm of the centred cross-product, the fit of the best orthogonal map; one SVD, kept."""
+        return float(np.linalg.svd(self.centred()[2], compute_uv=False).sum())
 
     def linear_cka(self) -> float:
         """Linear CKA, see :func:`closerlook.geometry.cka.linear_cka`."""

@@ -190,7 +190,7 @@ class SpaceSummary:
     def of_spectrum(self) -> Report:
         """Effective rank, RankMe, stable rank, IsoScore."""
         n, d = self.X.shape
-        centred, raw = singular_values(self.X, centred=True), singular_values(self.X, centred=False)
+        centred, raw = singular_values(self.centred, centred=False), singular_values(self.X, centred=False)
         noise = singular_values(self.gaussian, centred=True) if n > 1 else np.ones(1)
         note = f"n points in {d} dimensions"
 
@@ -231,7 +231,7 @@ class SpaceSummary:
     def of_dimension(self) -> Report:
         """TwoNN; the control is a Gaussian with the same covariance, which has no curved shape."""
         result = two_nn(self.X, max_points=self.max_points, random_state=self.seed)
-        scales = singular_values(self.X, centred=True)
+        scales = singular_values(self.centred, centred=False)
         same = self.gaussian[:, : len(scales)] * scales  # in its own axes: distances do not depend on them
         control = control_of(lambda: two_nn(same, max_points=self.max_points, random_state=self.seed).value)
         note = f"{result.n_duplicates} duplicates dropped; {result.n_points} query points against the rest"

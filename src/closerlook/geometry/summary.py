@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike
 
 from closerlook.geometry.alignment import rsa, shape_angle
 from closerlook.geometry.centroids import centroid_displacement, direction_spread, label_means
+from closerlook.geometry.correlation import take_pairs
 from closerlook.geometry.decomposition import label_scatter, split_change
-from closerlook.geometry.intervals import bootstrap_interval, jackknife_interval
+from closerlook.geometry.intervals import Interval, bootstrap_interval, jackknife_interval, percentile_interval
 from closerlook.geometry.label_moments import squared_distances
+from closerlook.geometry.measures import measure
 from closerlook.geometry.moments import PairedMoments, grouped_moments
 from closerlook.geometry.neighbours import nearest_neighbours, shared_neighbours
 from closerlook.geometry.similarity import spatial_similarity
@@ -239,8 +241,11 @@ class _Change:
                 row[:] = compute(moments)
         report: Report = {}
         for i, name in enumerate(names):
-            low, high = jackknife_interval(float(values[i]), left[:, i])
-            report[name] = MeasureValue(float(values[i]), low, high, float(controls[0, i]), SHUFFLED_ROWS, n=n)
+            # Next to the end of its range (a share of 0) the jackknife is symmetric all the same: cut it there.
+            low, high = np.clip(jackknife_interval(float(values[i]), left[:, i]), measure(name).low, measure(name).high)
+            report[name] = MeasureValue(
+                float(values[i]), float(low), float(high), float(controls[0, i]), SHUFFLED_ROWS, n=n
+            )
         return report
 
     @cached_property
@@ -268,16 +273,35 @@ class _Change:
         if not kept.any():
             raise UndefinedMeasureError("no pair of labels has a distance above 0 before and one after")
         value = float(np.median(b[kept] / a[kept]))
+        low, high = self._growth_interval(first, second)
         n, note = int(kept.sum()), f"n pairs of labels; distances {of}"
         scale = control_of(lambda: _scale_factor(self._moments[0]))
-        plain = MeasureValue(value, control=scale, control_name="factor by which the whole space grew", n=n, note=note)
+        plain = MeasureValue(
+            value, low, high, control=scale, control_name="factor by which the whole space grew", n=n, note=note
+        )
         scatters = [label_scatter(s.centred, s.codes).pooled for s in (self.before, self.after)]
         if min(scatters) == 0:
             relative = MeasureValue(np.nan, reason="the within-label scatter of a space is zero")
         else:
-            ratio = value * scatters[0] / scatters[1]
-            relative = MeasureValue(ratio, control=1.0, control_name="no change", n=n, note=note)
+            per = scatters[0] / scatters[1]  # the scatters are sums over all points: their own error is small
+            relative = MeasureValue(
+                value * per, low * per, high * per, control=1.0, control_name="no change", n=n, note=note
+            )
         return {"distance_growth": plain, "distance_growth_over_scatter": relative}
+
+    def _growth_interval(self, first: FloatArray, second: FloatArray) -> Interval:
+        """Bootstrap over labels of the median ratio; a label drawn twice has no distance to itself."""
+        if self.draws["n_bootstrap"] < 1 or len(first) < 3:
+            return Interval(np.nan, np.nan)
+        usable = np.isfinite(first) & np.isfinite(second) & (first > 0) & ~np.eye(len(first), dtype=bool)
+        ratio = np.divide(second, first, out=np.full_like(first, np.nan), where=usable)
+        rng = np.random.default_rng(self.seed)
+        draws = rng.integers(len(first), size=(self.draws["n_bootstrap"], len(first)))
+        values = np.sort(take_pairs(ratio, draws), axis=1)  # NaN last
+        n = np.isfinite(values).sum(axis=1)
+        rows = np.flatnonzero(n)
+        middle = [values[rows, (n[rows] - 1) // 2], values[rows, n[rows] // 2]]
+        return percentile_interval(np.mean(middle, axis=0)) if len(rows) else Interval(np.nan, np.nan)
 
     def rsa(self) -> Report:
         """RSA on the stimuli drawn."""
@@ -301,25 +325,23 @@ class _Change:
 
 
 def _angle(moments: PairedMoments) -> float:
-    xx, yy, xy = moments.centred()
-    return shape_angle(xy, float(np.trace(xx)), float(np.trace(yy)))
+    xx, yy, _ = moments.centred()
+    return shape_angle(moments.nuclear_norm, float(np.trace(xx)), float(np.trace(yy)))
 
 
 def _split(moments: PairedMoments, shift: FloatArray) -> tuple[float, ...]:
     """Shares and factor in the order of SHARES."""
     xx, yy, xy = moments.centred()
     step = shift + (moments.sy - moments.sx) / moments.n  # the means of these rows, not of all
-    nuclear = float(np.linalg.svd(xy, compute_uv=False).sum())
     change = split_change(
-        float(step @ step) * moments.n, float(np.trace(xx)), float(np.trace(yy)), float(np.trace(xy)), nuclear,
-        int(moments.n),
+        float(step @ step) * moments.n, float(np.trace(xx)), float(np.trace(yy)), float(np.trace(xy)),
+        moments.nuclear_norm, int(moments.n),
     )  # fmt: skip
     return change.translation, change.rotation, change.scale, change.rest, change.scale_factor
 
 
 def _scale_factor(moments: PairedMoments) -> float:
-    xx, _, xy = moments.centred()
-    size = float(np.trace(xx))
+    size = float(np.trace(moments.centred()[0]))
     if size <= 0:
         raise UndefinedMeasureError("all points before are the same, so no factor is defined")
-    return float(np.linalg.svd(xy, compute_uv=False).sum()) / size
+    return moments.nuclear_norm / size

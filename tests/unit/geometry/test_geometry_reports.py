@@ -55,7 +55,7 @@ def test_values_are_in_range_with_intervals_and_controls(change):
         assert got.n > 0 or name == "n_contradictions"
         assert got.reason == "", name
         if not np.isnan(got.low):
-            assert got.low <= got.value <= got.high, name
+            assert entry.low <= got.low <= got.value <= got.high <= entry.high, name
         assert (got.control_name == "") == (entry.control == ""), name
     json.dumps({name: value.to_dict("x/") for name, value in report.items()})
 
@@ -109,6 +109,17 @@ def test_scaled_up_is_told_from_pushed_apart(labelled):
     pushed = geometry_report(X, X + 2 * np.array([means[c] for c in y]), y, include_space=False)
     assert pushed["distance_growth_over_scatter"].value == pytest.approx(3)
     assert pushed["distance_growth"].value > pushed["distance_growth"].control
+
+
+def test_growth_interval_is_a_bootstrap_in_a_loop(oracle, change):
+    X, Y, y = change
+    a, b = (squareform(pdist(np.array([Z[y == c].mean(axis=0) for c in "abcde"]))) for Z in (X, Y))
+    medians = []
+    for drawn in np.random.default_rng(0).integers(5, size=(1000, 5)):
+        ratios = [b[i, j] / a[i, j] for n, i in enumerate(drawn) for j in drawn[:n] if i != j]
+        medians.append(np.median(ratios) if ratios else np.nan)
+    found = geometry_report(X, Y, y, include_space=False)["distance_growth"]
+    oracle("report: growth, bootstrap in a loop", [found.low, found.high], np.nanquantile(medians, [0.025, 0.975]))
 
 
 def test_controls_mean_nothing_found(rng):
