@@ -8,16 +8,20 @@
         manifest.json               written last: a folder without it is not a snapshot
         train/layer-06.part-000.npy (n_rows, n_features), C order; one part per process that wrote
 
-Plain ``.npy`` files are memory-mapped, so one layer is read without touching the others.
+Plain ``.npy`` files are memory-mapped, so one layer is read without touching the others. The manifest has the
+checksum of every file and one of itself: a flipped bit anywhere is an error that names the file, never a number.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -59,6 +63,7 @@ class Manifest:
         n_features: Length of a vector, by split.
         n_examples: Number of examples, by split.
         parts: Files by ``split/layer``, ordered by their first row.
+        examples: SHA-256 of the table of examples, by split.
         format_version: :data:`FORMAT_VERSION` of the code that wrote it.
     """
 
@@ -69,11 +74,13 @@ class Manifest:
     n_features: dict[str, int]
     n_examples: dict[str, int]
     parts: dict[str, tuple[Part, ...]]
+    examples: dict[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries and lists."""
-        return asdict(self)
+        """Plain dictionaries and lists, with the checksum of all of them."""
+        content = asdict(self)
+        return content | {_CHECKSUM: _digest(content)}
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -87,17 +94,55 @@ class Manifest:
             content = json.loads(path.read_text(encoding="utf-8"))
             version = content["format_version"]
         except FileNotFoundError:
-            raise SnapshotError(f"{folder} is not a complete snapshot: it has no {MANIFEST_FILE}") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise SnapshotError(f"{path} is damaged ({error}). Delete {folder} and train again.") from error
+            raise SnapshotError(
+                f"{folder} is not a complete snapshot: it has no {MANIFEST_FILE}. "
+                "Delete the folder and run the same train.py command again."
+            ) from None
+        except _MALFORMED as error:
+            raise _damaged(folder, f"{type(error).__name__}: {error}") from error
         if version != FORMAT_VERSION:
             raise SnapshotError(
                 f"{path} has format version {version}, this code reads {FORMAT_VERSION}. "
                 "Use the version of closerlook that wrote it, or train again."
             )
+        try:
+            manifest = cls._parse(content)
+        except _MALFORMED as error:
+            raise _damaged(folder, f"{type(error).__name__}: {error}") from error
+        if folder.name != step_folder(manifest.step):
+            raise _damaged(folder, f"it is of step {manifest.step}, expected that of its folder")
+        return manifest
+
+    @classmethod
+    def _parse(cls, content: dict[str, Any]) -> Manifest:
+        checksum = content.pop(_CHECKSUM, None)
+        if checksum is not None and checksum != _digest(content):  # None: written before manifests had one
+            raise ValueError("got bytes that differ from its own checksum, expected those that were written")
         content["layers"] = tuple(content["layers"])
         content["parts"] = {k: tuple(Part(**part) for part in v) for k, v in content["parts"].items()}
+        outside = [p.file for parts in content["parts"].values() for p in parts if not _is_inside(p.file)]
+        if outside:
+            raise ValueError(f"got the file {outside[0]}, expected one below its folder")
         return cls(**content)
+
+
+_CHECKSUM = "checksum"
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _damaged(folder: Path, why: str) -> SnapshotError:
+    return SnapshotError(
+        f"{folder / MANIFEST_FILE} is damaged ({why}). Delete {folder} and run the same train.py command again."
+    )
+
+
+def _is_inside(file: str) -> bool:
+    path = PurePosixPath(file)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def step_folder(step: int) -> str:
@@ -113,6 +158,28 @@ def part_file(split: str, layer: int, part: int) -> str:
 def part_key(split: str, layer: int) -> str:
     """Key of a layer's files in :attr:`Manifest.parts`."""
     return f"{split}/layer-{layer:02d}"
+
+
+def examples_file(root: Path, split: str) -> Path:
+    """The table of a split's examples."""
+    return Path(root) / EXAMPLES_FOLDER / f"{split}.parquet"
+
+
+def read_examples(path: Path) -> pd.DataFrame:
+    """A table of examples.
+
+    Raises:
+        SnapshotError: It is damaged.
+    """
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors and OSErrors
+        raise SnapshotError(
+            f"{path} is damaged: got {type(error).__name__} ({str(error)[:100]}), expected a table of examples. "
+            "Run the same train.py command with overwrite=true."
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Read snapshots back: one layer at a time, memory-mapped."""
+"""Read snapshots back: one layer at a time, memory-mapped, each file compared with its checksum first."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 
 from closerlook.representations.format import (
-    EXAMPLES_FOLDER,
     STEP_PREFIX,
     Manifest,
+    Part,
     SnapshotError,
+    examples_file,
     part_key,
+    read_examples,
     sha256_of,
     step_folder,
 )
@@ -34,6 +36,7 @@ class SnapshotReader:
         self.root = Path(root)
         folders = sorted(self.root.glob(f"{STEP_PREFIX}*")) if self.root.is_dir() else []
         self.manifests: dict[int, Manifest] = {}
+        self._intact: set[Path] = set()
         for folder in folders:
             manifest = Manifest.read(folder)
             self.manifests[manifest.step] = manifest
@@ -68,12 +71,20 @@ class SnapshotReader:
         """The examples of a split: columns ``example_id, text_id, label, form``, a row a vector.
 
         Raises:
-            SnapshotError: There is no such split.
+            SnapshotError: There is no such split, or its table is damaged.
         """
-        path = self.root / EXAMPLES_FOLDER / f"{split}.parquet"
+        path = examples_file(self.root, split)
         if not path.exists():
             raise SnapshotError(f"no split {split!r} in {self.root}: got splits {', '.join(self.splits)}")
-        return pd.read_parquet(path)
+        table = read_examples(path)
+        for manifest in self.manifests.values():
+            expected = manifest.n_examples.get(split, len(table))
+            if len(table) != expected or not _is_intact(path, manifest.examples.get(split)):
+                raise SnapshotError(
+                    f"{path} is damaged: got {len(table)} examples or other bytes than snapshot {manifest.step} was "
+                    f"written with, expected {expected}. Run the same train.py command with overwrite=true."
+                )
+        return table
 
     def labels(self, split: str) -> np.ndarray:
         """(n_examples,) label names of a split."""
@@ -83,7 +94,7 @@ class SnapshotReader:
         """(n_examples, n_features) vectors of one layer, read-only; a memory map when one process wrote it.
 
         Raises:
-            SnapshotError: No such snapshot, split or layer, or a file is missing or cut short.
+            SnapshotError: No such snapshot, split or layer, or a file is missing or differs from its checksum.
         """
         manifest = self._manifest(step)
         parts = manifest.parts.get(part_key(split, layer))
@@ -92,7 +103,7 @@ class SnapshotReader:
                 f"snapshot at step {step} has no layer {layer} of split {split!r}: "
                 f"got layers {list(manifest.layers)} and splits {list(manifest.n_examples)}"
             )
-        arrays = [self._load(step, part.file, part.n_rows) for part in parts]
+        arrays = [self._load(step, part, manifest.n_features[split]) for part in parts]
         array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
         array.flags.writeable = False
         return array
@@ -112,26 +123,44 @@ class SnapshotReader:
             if split is not None and layer is not None and key != part_key(split, layer):
                 continue
             for part in parts:
-                path = self.root / step_folder(step) / part.file
-                if not path.exists() or sha256_of(path) != part.sha256:
-                    raise SnapshotError(
-                        f"{path} is damaged: its bytes differ from the checksum written with it. "
-                        f"Delete the folder {path.parent.parent} and run the same train.py command again."
-                    )
+                self._require_intact(self.root / step_folder(step) / part.file, part.sha256)
 
     def _manifest(self, step: int) -> Manifest:
         if step not in self.manifests:
             raise SnapshotError(f"no snapshot at step {step} in {self.root}: got steps {list(self.steps)}")
         return self.manifests[step]
 
-    def _load(self, step: int, file: str, n_rows: int) -> np.ndarray:
-        path = self.root / step_folder(step) / file
+    def _load(self, step: int, part: Part, n_features: int) -> np.ndarray:
+        path = self.root / step_folder(step) / part.file
+        if path not in self._intact:  # 20 ms for 30 MB, once a reader
+            self._require_intact(path, part.sha256)
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise SnapshotError(
                 f"{path} cannot be read ({error}). Delete {path.parent.parent} and run train.py again."
             ) from error
-        if len(array) != n_rows:
-            raise SnapshotError(f"{path} is damaged: got {len(array)} rows, its manifest says {n_rows}")
+        if array.shape != (part.n_rows, n_features):
+            raise SnapshotError(
+                f"{path} is damaged: got shape {array.shape}, its manifest says {(part.n_rows, n_features)}. "
+                f"Delete {path.parent.parent} and run train.py again."
+            )
         return array
+
+    def _require_intact(self, path: Path, sha256: str) -> None:
+        if not _is_intact(path, sha256):
+            raise SnapshotError(
+                f"{path} is damaged or missing: expected the bytes of the checksum that was written with it. "
+                f"Delete the folder {path.parent.parent} and run the same train.py command again."
+            )
+        self._intact.add(path)
+
+
+def _is_intact(path: Path, sha256: str | None) -> bool:
+    """Whether a file is there and has its checksum."""
+    if sha256 is None:  # written before manifests had it
+        return True
+    try:
+        return sha256_of(path) == sha256
+    except OSError:
+        return False

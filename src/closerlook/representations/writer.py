@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from closerlook.representations.format import (
-    EXAMPLES_FOLDER,
     MANIFEST_FILE,
     Manifest,
     Part,
     SnapshotError,
+    examples_file,
     part_file,
     part_key,
+    read_examples,
     sha256_of,
     step_folder,
 )
@@ -37,12 +38,13 @@ def write_examples(root: Path, split: str, examples: pd.DataFrame) -> None:
         examples: Columns :data:`EXAMPLE_COLUMNS`, in the order of the vectors' rows.
 
     Raises:
-        SnapshotError: The folder already holds other examples, so its snapshots would be mixed up.
+        SnapshotError: The folder already holds other examples, so its snapshots would be mixed up, or a damaged
+            table of them.
     """
-    path = root / EXAMPLES_FOLDER / f"{split}.parquet"
+    path = examples_file(root, split)
     examples = examples.loc[:, list(EXAMPLE_COLUMNS)].reset_index(drop=True).astype("str")
     if path.exists():
-        if not pd.read_parquet(path).astype("str").equals(examples):
+        if not read_examples(path).astype("str").equals(examples):
             raise SnapshotError(
                 f"{path} lists other examples than this run snapshots. "
                 "Choose another run directory, or delete the old one."
@@ -175,7 +177,9 @@ def publish(
             parts.setdefault(key, []).append(Part(**part))
         record.unlink()
     ordered = {key: tuple(sorted(group, key=lambda part: part.start)) for key, group in parts.items()}
-    manifest = Manifest(step, epoch, tuple(layers), dtype, n_features, n_examples, ordered)
+    tables = {split: examples_file(root, split) for split in n_examples}
+    examples = {split: sha256_of(path) for split, path in tables.items() if path.exists()}
+    manifest = Manifest(step, epoch, tuple(layers), dtype, n_features, n_examples, ordered, examples)
     write_json(temporary / MANIFEST_FILE, manifest.to_json())
     final = root / step_folder(step)
     if final.exists():  # the same step again, after a resume: the new one is as good, and complete

@@ -87,7 +87,7 @@ class RunInfo:
         """Read ``run.json``.
 
         Raises:
-            RunError: The directory or its ``run.json`` is missing, or was written by another version.
+            RunError: The directory or its ``run.json`` is missing, damaged, or was written by another version.
         """
         path = Path(run_dir) / RUN_FILE
         if not path.is_file():
@@ -95,9 +95,14 @@ class RunInfo:
                 f"no run in {run_dir}: expected the file {RUN_FILE}, which train.py writes. "
                 "Pass the directory that train.py printed, e.g. run_dir=runs/bbc_topics/minilm_l6/seed-0"
             )
-        content = json.loads(path.read_text(encoding="utf-8"))
         try:
+            content = json.loads(path.read_text(encoding="utf-8"))
             values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise RunError(
+                f"{path} is damaged ({error}): expected what train.py wrote. Run train.py again with overwrite=true"
+            ) from error
+        try:
             return cls(**values)
         except TypeError as error:
             raise RunError(f"{path} was written by another version of closerlook ({error}). Train again.") from error
@@ -137,18 +142,47 @@ def load_run(run_dir: Path) -> RunResults:
 
 
 def load_config(run_dir: Path) -> dict[str, Any]:
-    """The run's resolved configuration; empty when it has none."""
+    """The run's resolved configuration; empty when it has none.
+
+    Raises:
+        RunError: The file is damaged.
+    """
     path = Path(run_dir) / CONFIG_FILE
     if not path.exists():
         return {}
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError  # type: ignore[import-untyped]
 
-    return dict(OmegaConf.to_container(OmegaConf.load(path), resolve=True))  # type: ignore[arg-type]
+    try:
+        return dict(OmegaConf.to_container(OmegaConf.load(path), resolve=True))  # type: ignore[arg-type]
+    except (OSError, ValueError, TypeError, RecursionError, YAMLError, OmegaConfBaseException) as error:
+        raise RunError(
+            f"{path} is damaged ({type(error).__name__}): expected the settings that train.py wrote. "
+            "Run train.py again with overwrite=true"
+        ) from error
 
 
 def load_history(run_dir: Path) -> pd.DataFrame:
-    """The training metrics that were logged, in order; an empty table when there are none."""
+    """The training metrics that were logged, in order; an empty table when there are none.
+
+    Raises:
+        RunError: The file is damaged.
+    """
     path = Path(run_dir) / HISTORY_FILE
     if not path.exists() or path.stat().st_size == 0:
         return pd.DataFrame({"step": pd.Series(dtype="int64"), "epoch": pd.Series(dtype="float64")})
-    return pd.read_csv(path)
+    try:
+        history = pd.read_csv(path)
+        if history.dtypes.map(pd.api.types.is_numeric_dtype).all() and "step" in history:
+            return history
+    except ValueError as error:  # pandas' parser errors and wrong encodings are ValueErrors
+        raise _damaged_history(path, str(error)) from error
+    raise _damaged_history(path, f"columns {', '.join(map(str, history.columns[:5]))}")
+
+
+def _damaged_history(path: Path, got: str) -> RunError:
+    return RunError(
+        f"{path} is damaged: got {got[:150]}, expected a column 'step' and numbers. "
+        "Delete it (it holds the training curves only), or run train.py again with overwrite=true"
+    )

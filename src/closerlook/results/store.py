@@ -136,13 +136,17 @@ def _encode(cell: Cell) -> bytes:
 
 
 def _decode(line: bytes) -> Cell | None:
-    """The cell of a line; None when the line is cut or damaged (its checksum says so)."""
+    """The cell of a line; None when it is cut, damaged (its checksum says so) or of another version."""
     checksum, _, data = line.partition(b" ")
     if checksum != f"{zlib.crc32(data):08x}".encode("ascii"):
         return None
-    content = json.loads(data)
-    columns = content["rows"]
-    rows = tuple(
-        ResultRow(**dict(zip(COLUMNS, row, strict=True))) for row in zip(*(columns[c] for c in COLUMNS), strict=True)
-    )
-    return Cell(CellKey(**content["key"]), content["seconds"], rows)
+    try:
+        content = json.loads(data)
+        columns = content["rows"]
+        rows = tuple(
+            ResultRow(**dict(zip(COLUMNS, row, strict=True)))
+            for row in zip(*(columns[c] for c in COLUMNS), strict=True)
+        )
+        return Cell(CellKey(**content["key"]), content["seconds"], rows)
+    except (ValueError, KeyError, TypeError):  # another version's columns
+        return None

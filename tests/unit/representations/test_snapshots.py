@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from closerlook.representations.format import MANIFEST_FILE, SnapshotError, step_folder
+from closerlook.representations.format import MANIFEST_FILE, SnapshotError, sha256_of, step_folder
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
 
@@ -14,7 +14,8 @@ N, D, LAYERS = 7, 3, (0, 2)
 
 def examples(n: int = N) -> pd.DataFrame:
     ids = [f"t{i}" for i in range(n)]
-    return pd.DataFrame({"example_id": ids, "text_id": ids, "label": ["A", "B"] * (n // 2) + ["A"] * (n % 2), "form": ids})
+    labels = ["AB"[i % 2] for i in range(n)]
+    return pd.DataFrame({"example_id": ids, "text_id": ids, "label": labels, "form": ids})
 
 
 def vectors(seed: int = 0) -> dict[int, np.ndarray]:
@@ -130,7 +131,7 @@ def test_truncated_array_is_named(tmp_path: Path) -> None:
     store(tmp_path, 0, vectors())
     path = tmp_path / step_folder(0) / "train" / "layer-00.part-000.npy"
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(SnapshotError, match=r"layer-00\.part-000\.npy cannot be read"):
+    with pytest.raises(SnapshotError, match=r"layer-00\.part-000\.npy is damaged or missing: expected the bytes of"):
         SnapshotReader(tmp_path).vectors(0, "train", 0)
 
 
@@ -143,10 +144,16 @@ def test_other_format_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_pickled_array_is_never_loaded(tmp_path: Path) -> None:
+    """Not even by someone who writes the checksums anew."""
     store(tmp_path, 0, vectors())
     path = tmp_path / step_folder(0) / "train" / "layer-00.part-000.npy"
+    before = sha256_of(path)
     np.save(path, np.array([{"a": 1}] * N, dtype=object), allow_pickle=True)
-    with pytest.raises(SnapshotError, match="cannot be read"):
+    manifest = tmp_path / step_folder(0) / MANIFEST_FILE
+    content = json.loads(manifest.read_text().replace(before, sha256_of(path)))
+    del content["checksum"]
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(SnapshotError, match=r"cannot be read .*Python objects"):
         SnapshotReader(tmp_path).vectors(0, "train", 0)
 
 
