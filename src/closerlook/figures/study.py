@@ -125,7 +125,8 @@ def displacement_lengths(table: pd.DataFrame, *, split: str = "train", max_label
     frame = pd.DataFrame(ends)
     if frame.empty or not np.isfinite(frame.to_numpy(dtype=float)).any():
         return nothing_to_draw(title, f"no centroid displacements on {split}")
-    frame = frame.sort_values(layers[-1], ascending=False).head(max_labels).iloc[::-1]
+    farthest = frame[layers[-1]].sort_values(ascending=False).index[:max_labels]
+    frame = frame.loc[farthest[::-1]]
     names = [short(str(label), 16) for label in frame.index]
     figure = new_figure(title, height=int(np.clip(140 + 16 * len(names), 260, 900)))
     figure.add_heatmap(

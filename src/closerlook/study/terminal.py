@@ -22,6 +22,9 @@ _COLOURS = {
     Verdict.MIXED: "yellow",
     Verdict.NOT_TESTABLE: "dim",
 }
+DASH = "\u2013"
+"""Stands for a number that is missing."""
+
 _STYLE: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False, "padding": (0, 1), "title_justify": "left"}
 
 
@@ -77,7 +80,7 @@ def measured(cell: ClaimCell) -> str:
     """The effect with its interval: ``+0.021 [+0.008, +0.034]``."""
     found = cell.effect
     if not found.known:
-        return "–"
+        return DASH
     interval = f" [{number(found.low)}, {number(found.high)}]" if found.has_interval else ""
     return f"{number(found.value)}{interval}"
 
@@ -85,13 +88,13 @@ def measured(cell: ClaimCell) -> str:
 def number(value: float) -> str:
     """A signed number with three significant digits; a dash when missing."""
     if not math.isfinite(value):
-        return "–"
+        return DASH
     return f"{value:+.3g}" if abs(value) < 100 else f"{value:+,.0f}"
 
 
 def _pair(measure: str, before: SeedMean, after: SeedMean) -> str:
     if not before.n and not after.n:
-        return "–"
+        return DASH
     return f"{seed_text(measure, before)} → {seed_text(measure, after)}"
 
 

@@ -1,0 +1,94 @@
+"""The paper's figures on a study's cells: which table goes into which figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from closerlook.figures.displacements import displacement_arrows
+from closerlook.figures.distances import labels_over_training
+from closerlook.figures.paths import centroid_paths
+from closerlook.figures.select import layers_of
+from closerlook.figures.study import (
+    clusters_before_after,
+    cross_task_matrix,
+    displacement_lengths,
+    layers_over_training,
+    memorisation_curves,
+)
+from closerlook.results import measures as m
+from closerlook.study.cells import StudyCell
+from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
+from closerlook.study.summary import CrossMatrix, StudySummary
+
+
+def e2_clusters(summary: StudySummary) -> go.Figure:
+    """E2: clusters before and after, one line a model and task."""
+    rows = []
+    for row in summary.rows:
+        before, after = row.values[m.N_CLUSTERS]
+        rows.append((f"{row.task}, {row.model}", before.mean, after.mean, row.n_labels))
+    return clusters_before_after(rows)
+
+
+def e3_minimum_distances(cell: StudyCell) -> go.Figure:
+    """E3: minimum distance of each label over training, last layer, mean over seeds."""
+    return labels_over_training(mean_over_seeds(cell), layer=cell.layer)
+
+
+def e4_closest_paths(cell: StudyCell, layer: int | None = None) -> go.Figure:
+    """E4: paths of the three closest labels in one joint PCA, first seed; the last layer unless told otherwise."""
+    table = first_seed(cell)
+    labels = closest_labels(table, layer=cell.layer)
+    where = cell.layer if layer is None else layer
+    return centroid_paths(table, layer=where, labels=labels or None)
+
+
+def e5_matrix(matrix: CrossMatrix) -> go.Figure:
+    """E5: tuned on one task, looked at with another."""
+    text = [
+        [_cross_text(matrix, i, j) for j in range(len(matrix.probed))] for i in range(len(matrix.tuned_on))
+    ]  # fmt: skip
+    return cross_task_matrix(matrix.tuned_on, matrix.probed, matrix.change, text, model=matrix.model)
+
+
+def _cross_text(matrix: CrossMatrix, i: int, j: int) -> str:
+    if not np.isfinite(matrix.change[i, j]):
+        return ""
+    told = f"{matrix.change[i, j]:+.2f}<br>{matrix.n_up[i, j]:.0f} up, {matrix.n_down[i, j]:.0f} down"
+    gain = matrix.accuracy[i, j]
+    return f"{told}<br>accuracy {gain:+.3f}" if np.isfinite(gain) else told
+
+
+def e6_similarity(cell: StudyCell) -> go.Figure:
+    """E6: similarity of the label distances to those before tuning, by layer over training, mean over seeds."""
+    title = "Similarity of the label distances to those before tuning, train"
+    return layers_over_training(mean_over_seeds(cell), m.SIMILARITY_TO_FIRST, split="train", title=title)
+
+
+def e7_arrows(cell: StudyCell) -> go.Figure:
+    """E7: displacement of each label's centroid as arrows, per layer, first seed."""
+    return displacement_arrows(first_seed(cell))
+
+
+def e8_lengths(cell: StudyCell) -> go.Figure:
+    """E8: how far each label's centroid went, per layer, mean over seeds."""
+    return displacement_lengths(mean_over_seeds(cell))
+
+
+def e9_memorisation(cell: StudyCell) -> go.Figure:
+    """E9: accuracy on seen and on unseen examples over training, last layer, mean over seeds."""
+    return memorisation_curves(mean_over_seeds(cell), layer=cell.layer)
+
+
+def low_layer(cell: StudyCell) -> int:
+    """The lowest block whose centroids are known: what the paper sets against the last layer."""
+    layers = [layer for layer in layers_of(first_seed(cell), m.CENTROID_X, "train") if layer >= 1]
+    return layers[0] if layers else cell.layer
+
+
+def own_cells(cells: Sequence[StudyCell]) -> list[StudyCell]:
+    """The cells with results that are probed on the task they were tuned on."""
+    return [cell for cell in cells if cell.own and any(len(table) for table in cell.tables.values())]

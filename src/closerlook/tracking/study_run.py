@@ -1,0 +1,189 @@
+"""One Weights & Biases run that sums up a study: claims, main table, figures.
+
+===============================================  ======================================================
+``study/claims``                                 table: one row a claim
+``study/claim_cells``                            table: one row a claim and cell
+``study/main_table``                             table: before and after, mean and interval over seeds
+``study/clusters``, ``study/cross_<model>``      figures E2 and E5
+``claims/<key>/verdict``, ``claims/<key>/effect``  summary values; the effect is the mean over tested cells
+``study/<task>/<model>/<moment>/<measure>``      summary values of the main table
+===============================================  ======================================================
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from closerlook.results.run import RunInfo
+from closerlook.study import figures as draw
+from closerlook.study.claims import headline
+from closerlook.study.join import Study
+from closerlook.study.summary import MAIN_MEASURES, StudySummary
+from closerlook.study.terminal import measured, where
+from closerlook.study.verdicts import Claim
+from closerlook.tracking.metric_names import segment
+from closerlook.tracking.runs import open_run
+from closerlook.tracking.settings import WandbSettings
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+log = logging.getLogger(__name__)
+
+JOB_TYPE = "study"
+CLAIMS = "study/claims"
+CLAIM_CELLS = "study/claim_cells"
+MAIN_TABLE = "study/main_table"
+CLUSTERS = "study/clusters"
+
+
+@dataclass(frozen=True)
+class StudyInfo:
+    """What a summary run is, in place of a :class:`RunInfo`: it has no single task, model or seed."""
+
+    title: str
+    tasks: tuple[str, ...]
+    models: tuple[str, ...]
+    seeds: tuple[int, ...]
+    runs: tuple[str, ...]
+    group: str = "study"
+
+
+def log_study(
+    settings: WandbSettings,
+    target: Path,
+    study: Study,
+    summary: StudySummary,
+    claims: Sequence[Claim],
+    page: Path | None = None,
+) -> None:
+    """Log one summary run; W&B trouble is one warning, the results are on disk.
+
+    Args:
+        settings: Where and how to log.
+        target: The directory that W&B writes below.
+        study: The joined runs.
+        summary: The main table and the cross-task matrices.
+        claims: The claims.
+        page: The study's HTML page, kept with the run as a file.
+    """
+    info = study_info(study)
+    # open_run reads group, title and the fields; a study has those of a run in its own way.
+    settings = replace(settings, group=settings.group or info.group, name=settings.name or info.title)
+    with open_run(settings, run_dir=target, info=cast(RunInfo, info), config={}, job_type=JOB_TYPE) as run:
+        try:
+            _log(run, summary, claims, page)
+        except Exception as error:  # whatever W&B raises: page, Parquet and JSON are written
+            log.warning("W&B: the study's summary run is not complete (%s: %s)", type(error).__name__, error)
+
+
+def study_info(study: Study) -> StudyInfo:
+    """What a study is made of."""
+    return StudyInfo(
+        title=f"study {study.root.resolve().name}",
+        tasks=tuple(sorted({run.info.task for run in study.runs})),
+        models=tuple(sorted({run.info.model for run in study.runs})),
+        seeds=tuple(sorted({run.info.seed for run in study.runs})),
+        runs=tuple(run.path for run in study.runs),
+    )
+
+
+def _log(run: Run, summary: StudySummary, claims: Sequence[Claim], page: Path | None) -> None:
+    import wandb
+
+    content: dict[str, Any] = {
+        CLAIMS: wandb.Table(columns=list(CLAIM_COLUMNS), data=claim_rows(claims)),
+        CLAIM_CELLS: wandb.Table(columns=list(CELL_COLUMNS), data=cell_rows(claims)),
+        MAIN_TABLE: wandb.Table(columns=main_columns(), data=main_rows(summary)),
+        CLUSTERS: draw.e2_clusters(summary),
+    }
+    content |= {f"study/cross_{segment(matrix.model)}": draw.e5_matrix(matrix) for matrix in summary.matrices}
+    run.log(content)
+    run.summary.update(dict(summary_values(summary, claims)) | {"claims/headline": headline(claims)})
+    if page is not None:
+        run.save(str(page), base_path=str(page.parent), policy="now")
+
+
+CLAIM_COLUMNS: tuple[str | int, ...] = ("claim", "verdict", "here", "paper", "measured", "rule")
+CELL_COLUMNS: tuple[str | int, ...] = (
+    "claim", "where", "model", "task", "tuned on", "before", "after", "effect", "low", "high", "paper",
+    "paper's effect", "verdict", "why",
+)  # fmt: skip
+
+
+def claim_rows(claims: Sequence[Claim]) -> list[Any]:
+    """One row a claim, columns :data:`CLAIM_COLUMNS`."""
+    return [[c.statement, str(c.verdict), c.reason, c.paper, c.effect, c.rule] for c in claims]
+
+
+def cell_rows(claims: Sequence[Claim]) -> list[Any]:
+    """One row a claim and cell, columns :data:`CELL_COLUMNS`; a missing number is None."""
+    return [
+        [
+            claim.key, where(cell), cell.model, cell.task, cell.tuned_on, _number(cell.before), _number(cell.after),
+            _number(cell.effect.value), _number(cell.effect.low), _number(cell.effect.high), cell.paper,
+            _number(cell.paper_effect), str(cell.verdict), cell.reason,
+        ]
+        for claim in claims
+        for cell in claim.cells
+    ]  # fmt: skip
+
+
+def main_columns() -> list[str | int]:
+    """Columns of the main table."""
+    numbers = [f"{measure}, {moment}{part}" for measure in MAIN_MEASURES for moment in ("before", "after")
+               for part in ("", " low", " high")]  # fmt: skip
+    return ["task", "model", "probe", "seeds", "labels", *numbers, "missing"]
+
+
+def main_rows(summary: StudySummary) -> list[Any]:
+    """One row a task and model, columns :func:`main_columns`."""
+    return [
+        [
+            row.task, row.model, row.classifier, row.n_probed, _number(row.n_labels),
+            *(_number(value) for measure in MAIN_MEASURES for found in row.values[measure]
+              for value in (found.mean, found.low, found.high)),
+            row.status,
+        ]
+        for row in summary.rows
+    ]  # fmt: skip
+
+
+def summary_values(summary: StudySummary, claims: Sequence[Claim]) -> Iterator[tuple[str, float | str]]:
+    """Flat values for the table of runs; undefined ones are left out."""
+    for claim in claims:
+        yield f"claims/{claim.key}/verdict", str(claim.verdict)
+        known = [cell.effect.value for cell in claim.tested if cell.effect.known]
+        if known:
+            yield f"claims/{claim.key}/effect", sum(known) / len(known)
+    for row in summary.rows:
+        for measure in MAIN_MEASURES:
+            for moment, found in zip(("before", "after"), row.values[measure], strict=True):
+                if found.n:
+                    yield f"study/{segment(row.task)}/{segment(row.model)}/{moment}/{measure}", found.mean
+
+
+def claims_markdown(claims: Sequence[Claim]) -> str:
+    """The claims table as Markdown, for a W&B report."""
+    lines = ["| claim | verdict | here | paper |", "|---|---|---|---|"]
+    for claim in claims:
+        lines.append(_line(f"**{claim.statement}**", str(claim.verdict), claim.reason, claim.paper))
+        lines.extend(_line(where(cell), str(cell.verdict), measured(cell), cell.paper) for cell in claim.cells)
+    return "\n".join(lines)
+
+
+def _line(*parts: str) -> str:
+    return f"| {' | '.join(_cell(part) for part in parts)} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
