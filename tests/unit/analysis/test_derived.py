@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from scipy.stats import pearsonr, spearmanr
+
+from closerlook.analysis.derived import plan_derived
+from closerlook.analysis.label_distances import LabelDistances, distance_rows
+from closerlook.results import measures as m
+from closerlook.results.rows import ResultRow
+from closerlook.results.store import Cell, CellKey
+
+LABELS = ("a", "b", "c", "d")
+
+
+def distances(seed: int, n: int = 4) -> np.ndarray:
+    values = np.random.default_rng(seed).uniform(1, 2, size=(n, n))
+    matrix = np.triu(values, 1)
+    return matrix + matrix.T
+
+
+def direct_cell(step: int, split: str, matrix: np.ndarray, labels: tuple[str, ...] = LABELS) -> Cell:
+    off = matrix + np.diag(np.full(len(matrix), np.nan))
+    minimum = np.array([np.nan if np.isnan(row).all() else np.nanmin(row) for row in off])
+    found = LabelDistances(labels, 10, len(labels), 0, matrix, minimum)
+    rows = distance_rows(found, "direct", step, step / 10, 6, split)
+    return Cell(CellKey("direct", 6, split, step, f"d{step}{split}"), 0.0, tuple(rows))
+
+
+def linear_cell(step: int, counts: dict[tuple[str, str], int]) -> Cell:
+    rows = tuple(ResultRow("linear", m.CONFUSION, step, 0.0, 6, "test", a, b, float(n)) for (a, b), n in counts.items())
+    return Cell(CellKey("linear", 6, "test", step, f"l{step}"), 0.0, rows)
+
+
+def derived(*cells: Cell) -> dict[tuple[str, str, int], ResultRow]:
+    rows = [row for _, compute in plan_derived(cells) for row in compute()]
+    return {(row.measure, row.split, row.step): row for row in rows}
+
+
+def test_similarity_is_the_correlation_of_label_distance_vectors() -> None:
+    first, later = distances(0), distances(1)
+    rows = derived(direct_cell(0, "train", first), direct_cell(10, "train", later))
+    upper = np.triu_indices(4, 1)
+    row = rows[m.SIMILARITY_TO_FIRST, "train", 10]
+    assert row.value == pytest.approx(pearsonr(first[upper], later[upper])[0])
+    assert row.n == 6
+    assert "Mantel p" in row.note
+    assert rows[m.RANK_SIMILARITY, "train", 10].value == pytest.approx(spearmanr(first[upper], later[upper])[0])
+    assert rows[m.SIMILARITY_TO_FIRST, "train", 0].value == pytest.approx(1.0)
+
+
+def test_train_and_test_are_compared_on_the_labels_that_both_have() -> None:
+    train, test = distances(0), distances(2, 3)
+    rows = derived(direct_cell(0, "train", train), direct_cell(0, "test", test, ("a", "b", "d")))
+    row = rows[m.TRAIN_TEST_SIMILARITY, "train-test", 0]
+    common = np.array([train[0, 1], train[0, 3], train[1, 3]])
+    assert row.value == pytest.approx(pearsonr(common, test[np.triu_indices(3, 1)])[0])
+    assert row.n == 3
+
+
+def test_undefined_distances_drop_out_and_are_counted() -> None:
+    first, later = distances(0), distances(1)
+    later[0, 1] = later[1, 0] = np.nan
+    row = derived(direct_cell(0, "train", first), direct_cell(10, "train", later))[m.SIMILARITY_TO_FIRST, "train", 10]
+    assert row.n == 5
+
+
+def test_errors_on_the_closest_pair_are_all_on_the_closest_third() -> None:
+    matrix = distances(0) + 5
+    matrix[0, 1] = matrix[1, 0] = 0.1
+    matrix[2, 3] = matrix[3, 2] = 0.2
+    counts = {("a", "a"): 5, ("a", "b"): 4, ("b", "b"): 5, ("c", "c"): 5, ("c", "d"): 2, ("d", "d"): 5}
+    rows = derived(direct_cell(0, "train", matrix), linear_cell(0, counts))
+    share = rows[m.CLOSEST_THIRD_ERRORS, "test", 0]
+    assert share.value == 1.0
+    assert share.control is not None
+    assert share.control < 0.5
+    assert "6 errors" in share.note
+    correlation = rows[m.DISTANCE_ERROR_CORRELATION, "test", 0].value
+    assert correlation is not None
+    assert correlation < -0.5
+
+
+def test_perfect_classifier_leaves_the_share_undefined_with_a_reason() -> None:
+    counts = {(label, label): 3 for label in LABELS}
+    row = derived(direct_cell(0, "train", distances(0)), linear_cell(0, counts))[m.CLOSEST_THIRD_ERRORS, "test", 0]
+    assert row.value is None
+    assert "no error" in row.note
+
+
+def test_keys_change_with_their_inputs_only() -> None:
+    def keys(*cells: Cell) -> list[CellKey]:
+        return [key for key, _ in plan_derived(cells)]
+
+    base = direct_cell(0, "train", distances(0))
+    same = keys(base, direct_cell(10, "train", distances(1)))
+    assert same == keys(base, direct_cell(10, "train", distances(1)))
+    other = Cell(CellKey("direct", 6, "train", 10, "new vectors"), 0.0, direct_cell(10, "train", distances(1)).rows)
+    changed = keys(base, other)
+    assert changed[0] == same[0]
+    assert changed[1] != same[1]
