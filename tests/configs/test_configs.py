@@ -39,8 +39,7 @@ def test_every_file_composes(group: str, name: str) -> None:
         assert config["probe"]
         return
     extra = ["model.source=x"] if (group, name) == ("model", "any") else []
-    prefix = "+" if group in ("experiment", "debug") else ""
-    config = composed("train", f"{prefix}{group}={name}".replace("+debug", "debug").replace("+experiment", "experiment"), *extra)
+    config = composed("train", f"{group}={name}", *extra)
     assert set(config) == set(TrainConfig.__dataclass_fields__)
     if group == "task":
         assert config["task"]["name"] == name
@@ -48,7 +47,9 @@ def test_every_file_composes(group: str, name: str) -> None:
         assert config["model"]["name"] == name
 
 
-@pytest.mark.parametrize("override", ["taks=pos", "finetuning.epoch=1", "task.max_lenght=3", "snapshot.layer=[1]", "sed=1"])
+@pytest.mark.parametrize(
+    "override", ["taks=pos", "finetuning.epoch=1", "task.max_lenght=3", "snapshot.layer=[1]", "sed=1"]
+)
 def test_misspelt_key_on_the_command_line_is_an_error(override: str) -> None:
     with pytest.raises((HydraException, OmegaConfBaseException)):
         composed("train", override)

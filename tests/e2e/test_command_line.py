@@ -16,7 +16,8 @@ pytestmark = pytest.mark.e2e
 
 def run(*arguments: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, timeout=300, check=False)
+    settings = {"cwd": cwd, "env": os.environ | env, "timeout": 300, "check": False}
+    return subprocess.run(command, capture_output=True, text=True, **settings)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("program", ["train.py", "probe.py"])
@@ -53,7 +54,7 @@ def test_mistake_is_one_message_and_exit_code_one(
 
 def test_vectors_of_ones_own_are_probed_without_a_run(project: Path, tmp_path: Path) -> None:
     square = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=float)
-    np.save(tmp_path / "X.npy", np.concatenate([square, square + [4, 0], square + [0, 3]]))
+    np.save(tmp_path / "X.npy", np.concatenate([square, square + np.array([4, 0]), square + np.array([0, 3])]))
     (tmp_path / "y.txt").write_text("a\n" * 4 + "b\n" * 4 + "c\n" * 4)
     done = run(project / "probe.py", "vectors=X.npy", "labels=y.txt", "output_dir=out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -82,7 +82,8 @@ def test_every_probe_answers_on_its_places(snapshots: Path, tmp_path: Path) -> N
     store = ResultStore(tmp_path)
     probes = [
         DirectProbeAnalysis(), LinearClassifierAnalysis(), MLPAnalysis(hidden=(16, 16), n_seeds=2, max_iter=500),
-        OnlineCodeAnalysis(n_shuffles=2), TrainTestAnalysis(n_draws=2), GeometryAnalysis(n_permutations=19, n_bootstrap=20),
+        OnlineCodeAnalysis(n_shuffles=2), TrainTestAnalysis(n_draws=2),
+        GeometryAnalysis(n_permutations=19, n_bootstrap=20),
     ]  # fmt: skip
     outcome = run_probes(snapshots, probes, Scope((0, 10), (1,), SPLITS), store)
     assert not outcome.failed
