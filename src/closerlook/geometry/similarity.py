@@ -74,7 +74,8 @@ def spatial_similarity(
         missing: "common" keeps the pairs that both have. "zero" writes 0 for a missing pair, as the released
             code does in its vectors; only for a comparison with it.
         n_permutations: Mantel permutations of B's labels; 0 leaves p_value NaN. All n! permutations are used
-            instead where they are no more than n_permutations + 1.
+            instead where they are no more than n_permutations + 1. Orders that leave fewer than 3 common pairs
+            do not count.
         n_bootstrap: draws of labels with replacement; 0 leaves the interval NaN. Pairs of a label with its own
             copy are left out of a draw.
         confidence: coverage of the interval, in (0, 1).

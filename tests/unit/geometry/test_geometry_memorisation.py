@@ -101,6 +101,12 @@ def test_split_keeps_every_label_in_subtrain(rng):
         subtrain_subtest(y, subtest_size=1)
 
 
+def test_a_large_subtest_still_leaves_an_example_of_each_label():
+    y = np.repeat(list("abc"), [9, 2, 1])
+    subtrain, _ = subtrain_subtest(y, subtest_size=0.95)
+    assert sorted(y[subtrain]) == ["a", "b", "c"]
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="booleans"):
         memorisation_gap([0.5, 1], [1, 0])

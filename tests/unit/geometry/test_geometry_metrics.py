@@ -53,6 +53,14 @@ def test_batches_add_up_to_the_pure_function(oracle, data, name, cuts):
     oracle(f"torchmetrics {name}: pure function", metric.compute().numpy(), pure(*data), atol=1e-8)
 
 
+def test_cdnv_leaves_singletons_out_as_the_pure_function_does(oracle, data):
+    X, _, y = data
+    y = np.append(y[:-1], 4)
+    metric = CDNV(6, 5)
+    metric.update(torch.from_numpy(X), torch.from_numpy(y))
+    oracle("torchmetrics CDNV: pure function", metric.compute().item(), cdnv(X, y), atol=1e-8)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_reset_and_merge_over_processes(data, name):
     build, inputs, _ = CASES[name]

@@ -139,6 +139,21 @@ def test_controls_mean_nothing_found(rng):
     assert report["intrinsic_dimension"].value == pytest.approx(report["intrinsic_dimension"].control, rel=0.2)
 
 
+def test_controls_are_far_from_a_real_relation(change):
+    report = geometry_report(*change, include_space=False)
+    for name in ("linear_cka", "debiased_cka", "rsa", "knn_overlap"):
+        assert report[name].control < 0.35 < 0.6 < report[name].value, name
+    assert report["procrustes_distance"].control > 2 * report["procrustes_distance"].value
+    assert report["rest_share"].control > report["rest_share"].value
+
+
+def test_dimension_of_an_elongated_gaussian_is_its_controls(rng):
+    X = rng.normal(size=(1500, 20)) * np.geomspace(1, 1e-3, 20)
+    got = space_report(X, rng.integers(0, 3, 1500))["intrinsic_dimension"]
+    assert got.value == pytest.approx(got.control, rel=0.2)
+    assert got.value < 8  # 20 equal directions would give about 14
+
+
 def test_no_change(labelled):
     X, y = labelled
     report = geometry_report(X, X, y, include_space=False)

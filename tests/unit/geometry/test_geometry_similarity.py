@@ -57,6 +57,22 @@ def test_exact_mantel_p_is_that_of_a_loop_over_all_orders(oracle, rng, method, a
     oracle("Mantel null mean: loop over all orders", result.null_mean, null.mean())
 
 
+def test_orders_that_leave_too_few_common_pairs_do_not_count(oracle, rng):
+    A, B = distance_pair(rng, n=4)
+    for D in (A, B):
+        D[0, 1] = D[1, 0] = D[2, 3] = D[3, 2] = np.nan
+    upper = np.triu_indices(4, 1)
+    null = []
+    for order in permutations(range(4)):
+        a, b = A[upper], B[np.ix_(order, order)][upper]
+        common = np.isfinite(a) & np.isfinite(b)
+        if common.sum() >= 3:
+            null.append(pearsonr(a[common], b[common]).statistic)
+    result = spatial_similarity(A, B, n_bootstrap=0)
+    assert result.n_permutations == len(null) == 8
+    oracle("Mantel p: loop over all orders", result.p_value, np.mean(np.array(null) >= null[0] - 1e-12))
+
+
 def test_random_permutations_approach_the_exact_p(rng):
     A, B = distance_pair(rng, n=7, noise=1.5)
     exact = spatial_similarity(A, B, n_permutations=5039, n_bootstrap=0)
