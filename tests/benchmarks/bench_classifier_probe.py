@@ -1,6 +1,6 @@
 """The batched grid against joblib over scikit-learn: PS-role, last layer of MiniLM-L6, one run.
 
-    python tests/benchmarks/bench_classifier_probe.py [--search full halving] [--dtypes float32 float64]
+    python tests/benchmarks/bench_classifier_probe.py [--search full halving:3:8] [--dtypes float32 float64]
 
 scikit-learn is measured on one random L2 weight for each of the 16 sizes and multiplied by 8 (fits of one
 size cost about the same whatever the weight); its five final fits are measured in full, at the setting
@@ -111,7 +111,12 @@ def compare(dtype: str, result: MLPGridResult, train: Task, test: Task, n_jobs: 
 def main() -> None:
     """Run both sides and print one JSON object a line; the last lines are the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--search", nargs="+", default=["halving", "full"], choices=["halving", "full"])
+    parser.add_argument(
+        "--search",
+        nargs="+",
+        default=["halving:3:8", "halving:4:5", "full"],
+        help="full, or halving:FACTOR:MIN_EPOCHS",
+    )
     parser.add_argument("--dtypes", nargs="+", default=["float32", "float64"], choices=["float32", "float64"])
     parser.add_argument("--n-jobs", type=int, default=2)
     args = parser.parse_args()
@@ -127,10 +132,10 @@ def main() -> None:
 
     results: dict[str, MLPGridResult] = {}
     for search in args.search:
-        halving = Halving() if search == "halving" else None
+        halving = None if search == "full" else Halving(*(int(part) for part in search.split(":")[1:]))
         results[search], wall, cpu = timed(lambda h=halving: mlp_grid(*arrays, halving=h, training=training))
         report(row(f"batched {search}", wall, cpu, results[search]))
-    reference = results.get("full") or results["halving"]
+    reference = results.get("full", results[args.search[0]])
     for dtype in args.dtypes:
         report(compare(dtype, reference, train, test, args.n_jobs))
     for theirs in [line for line in lines if "wall_s_extrapolated" in line]:
