@@ -18,7 +18,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.settings import SnapshotSettings
-from closerlook.representations.format import MANIFEST_FILE, step_folder
+from closerlook.representations.format import MANIFEST_FILE, SnapshotError, step_folder
 from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ class SnapshotCallback(pl.Callback):
 
     def __init__(self, root: Path, settings: SnapshotSettings, *, default_batch_size: int = 64) -> None:
         if settings.dtype not in ("float32", "float16"):
-            raise ValueError(f"snapshot.dtype must be float32 or float16, got {settings.dtype!r}")
+            raise SnapshotError(f"snapshot.dtype must be float32 or float16, got {settings.dtype!r}")
         if settings.every_n_updates is not None and settings.every_n_updates < 1:
-            raise ValueError(f"snapshot.every_n_updates must be 1 or more, got {settings.every_n_updates}")
+            raise SnapshotError(f"snapshot.every_n_updates must be 1 or more, got {settings.every_n_updates}")
         if settings.every_n_epochs < 1:
-            raise ValueError(f"snapshot.every_n_epochs must be 1 or more, got {settings.every_n_epochs}")
+            raise SnapshotError(f"snapshot.every_n_epochs must be 1 or more, got {settings.every_n_epochs}")
         self.root = Path(root)
         self.settings = settings
         self.batch_size = settings.batch_size or default_batch_size
@@ -171,8 +171,8 @@ class SnapshotCallback(pl.Callback):
         if wanted is None:
             return tuple(available)
         if not wanted or any(layer not in available for layer in wanted):
-            raise ValueError(
-                f"snapshot.layers={list(wanted)} must be layers from 0 (embeddings) to {encoder.n_layers} "
+            raise SnapshotError(
+                f"snapshot.layers={list(wanted)}: expected layers from 0 (embeddings) to {encoder.n_layers} "
                 "of this encoder; leave it null to store all"
             )
         return tuple(sorted(set(wanted)))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+MEND = "Mend the file, or give another copy of it"
+"""What to do about a malformed file when there is nothing better to say."""
+
 
 class DataError(ValueError):
     """Something about the data, or a data setting, that the user can put right."""
@@ -17,10 +20,10 @@ class DataFileError(DataError):
         line: 1-based line; None when the fault belongs to no single line.
     """
 
-    def __init__(self, path: Path | str, line: int | None, problem: str) -> None:
+    def __init__(self, path: Path | str, line: int | None, problem: str, advice: str = MEND) -> None:
         self.path, self.line = Path(path), line
         place = f"{path}, line {line}" if line is not None else f"{path}"
-        super().__init__(f"{place}: {problem}")
+        super().__init__(f"{place}: {problem}. {advice}")
 
 
 class DownloadError(DataError):

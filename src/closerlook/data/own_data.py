@@ -155,7 +155,10 @@ def _corpus(settings: TaskSettings, level: Level, rows: _RowsOf, sentence: _Text
         elif sentence is not None:
             splits[split] = tuple(sentence(split, parsed, source) for parsed in content)
         else:
-            raise DataError(f"task {settings.name} reads no .conllu files; expected a table with a text column")
+            raise DataError(
+                f"task {settings.name} reads no .conllu files, but got one; expected a table with a text column. "
+                "For CoNLL-U use task=token_classification or task=pair_classification"
+            )
     if "test" not in splits:
         splits["train"], splits["test"] = carve(splits["train"], settings.test_fraction, settings.split_seed)
     notes = [f"{n} examples labelled {label} are left out." for label, n in sorted(source.left_out.items())]
@@ -175,13 +178,14 @@ def split_options(settings: TaskSettings) -> SplitOptions:
 
 
 def _read_source(settings: TaskSettings) -> _Source:
-    if (settings.dataset is None) == (not settings.data_files):
+    files = {split: path for split, path in settings.data_files.items() if path is not None}
+    if (settings.dataset is None) == (not files):
         raise DataError(
             f"task {settings.name} needs either task.dataset (a hub id, a folder or a file) or task.data_files "
-            f"(a file for each split); got {'both' if settings.data_files else 'neither'}"
+            f"(a file for each split); got {'both' if files else 'neither'}"
         )
     if settings.dataset is None:
-        paths = {split: _find(path, settings.data_dir) for split, path in settings.data_files.items()}
+        paths = {split: _find(path, settings.data_dir) for split, path in files.items()}
         return _read_files(paths)
     path = _find(settings.dataset, settings.data_dir)
     if path.is_dir():
@@ -212,7 +216,7 @@ def _find(path: str, data_dir: str | None) -> Path:
 def _split_names(settings: TaskSettings, source: _Source) -> dict[str, str]:
     """The source's name of each of our splits; test is missing where it is to be carved."""
     wanted = {"train": settings.train_split, "validation": settings.validation_split, "test": settings.test_split}
-    if settings.data_files and settings.validation_split is None and "validation" in source.splits:
+    if settings.data_files.get("validation") and settings.validation_split is None:
         wanted["validation"] = "validation"
     names = {split: name for split, name in wanted.items() if name is not None}
     for split, name in names.items():
@@ -223,7 +227,10 @@ def _split_names(settings: TaskSettings, source: _Source) -> dict[str, str]:
                 f"Name one with task.{split}_split{hint}"
             )
     if "test" not in names and not settings.test_fraction:
-        raise DataError(f"task {settings.name}: no test split and test_fraction is 0; set one of the two")
+        raise DataError(
+            f"task {settings.name}: got no test split and test_fraction is 0; expected one of the two. "
+            "Set task.test_split, or task.test_fraction=0.2"
+        )
     return names
 
 

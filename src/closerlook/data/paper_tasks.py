@@ -113,7 +113,7 @@ def _pos_text(path: Path, sentence: ConlluSentence) -> LabeledText:
     targets = []
     for index, word in enumerate(sentence.words):
         if word.upos is None:
-            raise DataFileError(path, word.line, "no UPOS tag ('_'); the task pos needs one on every word")
+            raise DataFileError(path, word.line, "no UPOS tag ('_'); expected one on every word for the task pos")
         targets.append(Target((index,), word.upos))
     return LabeledText(sentence.sent_id, tuple(targets), words=tuple(word.form for word in sentence.words))
 
@@ -122,7 +122,9 @@ def _dep_text(path: Path, sentence: ConlluSentence) -> LabeledText:
     targets = []
     for index, word in enumerate(sentence.words):
         if word.head is None or word.deprel is None:
-            raise DataFileError(path, word.line, "no HEAD or DEPREL ('_'); the task dep needs both on every word")
+            raise DataFileError(
+                path, word.line, "no HEAD or DEPREL ('_'); expected both on every word for the task dep"
+            )
         if word.head != 0:  # the root has no head word to be paired with
             targets.append(Target((word.head - 1, index), word.deprel))
     return LabeledText(sentence.sent_id, tuple(targets), words=tuple(word.form for word in sentence.words))

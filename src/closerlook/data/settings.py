@@ -32,7 +32,7 @@ class TaskSettings:
             (.csv, .tsv, .json, .jsonl, .parquet, .conllu).
         dataset_config: Name of the dataset's configuration, for ids that have several.
         dataset_revision: Commit, tag or branch of the dataset id; pin it to make a run repeatable.
-        data_files: Local files by split, instead of ``dataset``: {train: a.csv, test: b.csv}.
+        data_files: Local files by split, instead of ``dataset``: {train: a.csv, test: b.csv}; None = there is none.
         train_split: Name of the training split.
         validation_split: Name of the validation split; None carves ``validation_fraction``.
         test_split: Name of the test split; None carves ``test_fraction``.
@@ -67,7 +67,7 @@ class TaskSettings:
     dataset: str | None = None
     dataset_config: str | None = None
     dataset_revision: str | None = None
-    data_files: dict[str, str] = field(default_factory=dict)
+    data_files: dict[str, str | None] = field(default_factory=dict)
     train_split: str = "train"
     validation_split: str | None = None
     test_split: str | None = "test"

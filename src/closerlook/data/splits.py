@@ -55,7 +55,10 @@ def carve(texts: Sequence[LabeledText], fraction: float, seed: int) -> tuple[Tex
         DataError: The fraction is out of range.
     """
     if not 0 <= fraction < 1:
-        raise DataError(f"a fraction to carve out of a split must be in [0, 1), got {fraction}")
+        raise DataError(
+            f"a fraction to carve out of a split is {fraction}; expected 0 to 1 (less than 1). "
+            "Set task.validation_fraction and task.test_fraction"
+        )
     carved = {key for stratum in _strata(texts).values() for key in _share(stratum, fraction, seed)}
     return (
         tuple(text for text in texts if content_key(text) not in carved),
@@ -72,7 +75,10 @@ def limit_texts(texts: Texts, limit: int | None, seed: int) -> Texts:
     if limit is None:
         return texts
     if limit < 1:
-        raise DataError(f"a limit of texts must be at least 1 (or null for all), got {limit}")
+        raise DataError(
+            f"a limit of texts is {limit}; expected at least 1, or null for all. Set task.limit_train_texts and "
+            "task.limit_test_texts"
+        )
     used = tuple(text for text in texts if text.targets)
     if limit >= len(used):
         return texts
@@ -149,12 +155,12 @@ def _require_classes(name: str, train: Texts) -> None:
     if n_labels < 2:
         raise DataError(
             f"task {name}: the training split has one label only ({labels[0]!r}, {len(labels)} examples); "
-            "expected at least two. Is the label column the right one?"
+            "expected at least two. Check that the label column is the right one (task.label_column)"
         )
     if n_labels == len(labels) and n_labels > 2:
         raise DataError(
             f"task {name}: every one of the {n_labels} training examples has a label of its own; expected labels "
-            "that repeat. Is the label column the right one (classes, not ids or numbers)?"
+            "that repeat. Check that the label column is the right one (classes, not ids or numbers)"
         )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from closerlook.data.corpus import TARGET_WIDTH, Level
+from closerlook.models.loading import ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,13 +28,15 @@ class PooledEncoder(nn.Module):
         sentence_pooling: ``cls`` or ``mean``; only read at sentence level.
 
     Raises:
-        ValueError: ``sentence_pooling`` is neither.
+        ModelError: ``sentence_pooling`` is neither.
     """
 
     def __init__(self, backbone: PreTrainedModel, level: Level, sentence_pooling: str = "cls") -> None:
         super().__init__()
         if sentence_pooling not in ("cls", "mean"):
-            raise ValueError(f"sentence_pooling must be 'cls' or 'mean', got {sentence_pooling!r}")
+            raise ModelError(
+                f"model.sentence_pooling is {sentence_pooling!r}; expected cls (the paper) or mean: set one of them"
+            )
         self.backbone = backbone
         self.level = level
         self.sentence_pooling = sentence_pooling

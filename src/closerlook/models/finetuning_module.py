@@ -13,6 +13,7 @@ from torchmetrics.classification import BinaryAccuracy, MulticlassF1Score
 
 from closerlook.data.batching import IGNORED_LABEL, Batch
 from closerlook.models.encoder import PooledEncoder, freeze
+from closerlook.models.loading import ModelError
 
 OptimizerFactory = Callable[[Iterable[dict[str, Any]]], torch.optim.Optimizer]
 """Makes an optimizer from parameter groups, e.g. ``functools.partial(torch.optim.AdamW, lr=5e-5)``."""
@@ -34,6 +35,9 @@ class FineTuningModule(pl.LightningModule):
         weight_decay: Weight decay of matrices; biases and layer norms have none.
         freeze_encoder: Train only the head.
         compile_encoder: Run the encoder through ``torch.compile``.
+
+    Raises:
+        ModelError: ``warmup_fraction`` or ``head_dropout`` is out of range.
     """
 
     def __init__(
@@ -50,7 +54,11 @@ class FineTuningModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         if not 0.0 <= warmup_fraction <= 1.0:
-            raise ValueError(f"warmup_fraction must be in [0, 1], got {warmup_fraction}")
+            raise ModelError(
+                f"finetuning.warmup_fraction is {warmup_fraction}; expected 0 to 1: set the share of the updates in it"
+            )
+        if not 0.0 <= head_dropout < 1.0:
+            raise ModelError(f"finetuning.head_dropout is {head_dropout}; expected 0 to 1, without 1: lower it")
         self.encoder = encoder
         self.dropout = nn.Dropout(head_dropout)
         self.head = nn.Linear(encoder.n_features, n_classes)

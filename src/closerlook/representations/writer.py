@@ -118,7 +118,7 @@ class SnapshotWriter:
                 bad = positions[~np.isfinite(values).all(axis=1)][0]
                 raise SnapshotError(
                     f"the vector of {split} example {bad} at layer {layer} is not finite as {target.dtype}: "
-                    "got NaN or infinity. Lower the learning rate, or set snapshot.dtype=float32."
+                    "got NaN or infinity, expected numbers. Lower the learning rate, or set snapshot.dtype=float32."
                 )
             target[rows] = values
         self._seen[split][rows] = True

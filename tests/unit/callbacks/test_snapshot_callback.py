@@ -147,7 +147,7 @@ def test_word_task_stores_one_vector_per_word(tiny_bert: Path, tmp_path: Path, d
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (SnapshotSettings(layers=[3]), r"snapshot\.layers=\[3\] must be layers from 0 \(embeddings\) to 2"),
+        (SnapshotSettings(layers=[3]), r"snapshot\.layers=\[3\]: expected layers from 0 \(embeddings\) to 2"),
         (SnapshotSettings(layers=[]), r"snapshot\.layers=\[\]"),
         (SnapshotSettings(dtype="bfloat16"), r"snapshot\.dtype must be float32 or float16, got 'bfloat16'"),
         (SnapshotSettings(every_n_updates=0), r"snapshot\.every_n_updates must be 1 or more, got 0"),

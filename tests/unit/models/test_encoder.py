@@ -81,5 +81,5 @@ def test_last_layer_equals_forward(loaded: LoadedEncoder) -> None:
 
 
 def test_unknown_pooling_is_refused(loaded: LoadedEncoder) -> None:
-    with pytest.raises(ValueError, match="sentence_pooling must be 'cls' or 'mean', got 'max'"):
+    with pytest.raises(ValueError, match=r"model\.sentence_pooling is 'max'; expected cls .* or mean"):
         PooledEncoder(loaded.backbone, "sentence", "max")

@@ -47,5 +47,5 @@ def test_frozen_encoder_trains_the_head_only(tiny_bert: Path) -> None:
 
 
 def test_wrong_warmup_is_refused(module: FineTuningModule) -> None:
-    with pytest.raises(ValueError, match=r"warmup_fraction must be in \[0, 1\], got 2"):
+    with pytest.raises(ValueError, match=r"finetuning\.warmup_fraction is 2.*; expected 0 to 1"):
         FineTuningModule(module.encoder, 3, optimizer=partial(torch.optim.AdamW, lr=1.0), warmup_fraction=2)

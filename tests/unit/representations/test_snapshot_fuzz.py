@@ -138,7 +138,7 @@ def test_any_json_in_place_of_a_manifest(content: Any, stored: tuple[Path, dict[
         ({"colour": "red"}, "colour"),
         (
             {"parts": {"train/layer-00": [{"file": "../x.npy", "start": 0, "n_rows": 6, "sha256": ""}]}},
-            "expected one below",
+            "one below",
         ),
         (
             {"parts": {"train/layer-00": [{"file": "/x.npy", "start": 0, "n_rows": 6, "sha256": ""}]}},

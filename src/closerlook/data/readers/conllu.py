@@ -6,6 +6,7 @@ around it are ours, because that package accepts missing columns, double ids and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,28 +185,32 @@ def _parse_sentence(path: Path, block: list[tuple[int, str]], number: int) -> Co
         raise DataFileError(
             path, range_line, f"multiword token ends at word {last_of_range}; expected at most {len(words)}"
         )
-    _check_tree(path, words)
+    check_tree(path, [(word.head, word.line) for word in words])
     sent_id = comments(block).get("sent_id") or f"s{number}"
     return ConlluSentence(sent_id, tuple(words), first_line)
 
 
-def _check_tree(path: Path, words: list[ConlluWord]) -> None:
-    """Heads exist and lead to the root; words without a head (``_``) are let be."""
-    for word in words:
-        if word.head is not None and not 0 <= word.head <= len(words):
-            raise DataFileError(path, word.line, f"head {word.head}; expected 0 to {len(words)}")
+def check_tree(path: Path, words: Sequence[tuple[int | None, int]]) -> None:
+    """Heads exist and lead to the root; words without a head (``_``) are let be.
+
+    Args:
+        path: The file, for the error.
+        words: Head (0 = root) and line of each word of a sentence.
+
+    Raises:
+        DataFileError: A head that does not exist, or a cycle.
+    """
+    for head, line in words:
+        if head is not None and not 0 <= head <= len(words):
+            raise DataFileError(path, line, f"head {head}; expected 0 to {len(words)}")
     safe: set[int] = {0}  # ids known to lead to the root or to a word without a head
     for start in range(1, len(words) + 1):
         path_up: list[int] = []
         at = start
         while at not in safe:
             if at in path_up:
-                raise DataFileError(
-                    path,
-                    words[at - 1].line,
-                    f"the heads of words {path_up[path_up.index(at) :]} form a cycle; expected a tree",
-                )
+                cycle = path_up[path_up.index(at) :]
+                raise DataFileError(path, words[at - 1][1], f"the heads of words {cycle} form a cycle; expected a tree")
             path_up.append(at)
-            head = words[at - 1].head
-            at = 0 if head is None else head
+            at = words[at - 1][0] or 0
         safe.update(path_up)

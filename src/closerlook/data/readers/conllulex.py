@@ -1,7 +1,7 @@
 """STREUSLE's ``.conllulex``: CoNLL-U and nine lexical-semantic columns, among them the supersenses.
 
 Format: https://github.com/nert-nlp/streusle/blob/v4.2/CONLLULEX.md. Of its 19 columns this reader uses
-1 ID, 2 FORM, 11 SMWE, 12 LEXCAT, 14 SS (scene role) and 15 SS2 (function).
+1 ID, 2 FORM, 7 HEAD (checked only), 11 SMWE, 12 LEXCAT, 14 SS (scene role) and 15 SS2 (function).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from closerlook.data.errors import DataFileError
-from closerlook.data.readers.conllu import check_word_id, comments, parse_fields, word_parsers
+from closerlook.data.readers.conllu import check_tree, check_word_id, comments, parse_fields, word_parsers
 from closerlook.data.readers.text_file import blocks, read_text
 
 FIELDS = (
@@ -73,8 +73,9 @@ def read_conllulex(path: Path) -> tuple[ConllulexSentence, ...]:
     """Read a ``.conllulex`` file.
 
     Raises:
-        DataFileError: Not UTF-8, not 19 columns, wrong ids, a sentence without words or ``sent_id``, a
-            ``sent_id`` that stands twice, a target whose columns do not fit together, no sentence at all.
+        DataFileError: Not UTF-8, not 19 columns, wrong ids, heads that do not exist or run in a cycle, a sentence
+            without words or ``sent_id``, a ``sent_id`` that stands twice, a target whose columns do not fit
+            together, no sentence at all.
     """
     sentences: list[ConllulexSentence] = []
     first_lines: dict[str, int] = {}
@@ -97,9 +98,10 @@ def read_conllulex(path: Path) -> tuple[ConllulexSentence, ...]:
 def _parse_sentence(path: Path, block: list[tuple[int, str]]) -> ConllulexSentence:
     from conllu.parser import parse_nullable_value
 
-    parsers: dict[str, Any] = {"id": word_parsers()["id"]}
+    parsers: dict[str, Any] = {name: word_parsers()[name] for name in ("id", "head")}
     parsers |= dict.fromkeys(("smwe", "lexcat", "ss", "ss2"), parse_nullable_value)
     words: list[ConllulexWord] = []
+    heads: list[tuple[int | None, int]] = []
     for line, text in block:
         if text.startswith("#"):
             continue
@@ -108,9 +110,11 @@ def _parse_sentence(path: Path, block: list[tuple[int, str]]) -> ConllulexSenten
             word = ConllulexWord(v["form"], v["smwe"], v["lexcat"], v["ss"], v["ss2"], line)
             _check_word(path, word)
             words.append(word)
+            heads.append((v["head"], line))
     first_line = block[0][0]
     if not words:
         raise DataFileError(path, first_line, "a sentence without words; expected at least one word line")
+    check_tree(path, heads)  # nothing here uses the heads, but a broken tree is a sign of a broken file
     sent_id = comments(block).get("sent_id")
     if not sent_id:
         raise DataFileError(path, first_line, "a sentence without '# sent_id = ...'; expected one a sentence")

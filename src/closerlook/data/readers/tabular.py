@@ -60,7 +60,7 @@ class Table:
 
     def row_error(self, row: int, problem: str) -> DataError:
         """An error about a row, which is counted from 0 here and from 1 in the message."""
-        return DataError(f"{self.origin}, row {row + 1}: {problem}")
+        return DataError(f"{self.origin}, row {row + 1}: {problem}. Mend the row or leave it out")
 
 
 def read_table(path: Path) -> Table:
@@ -73,10 +73,12 @@ def read_table(path: Path) -> Table:
         DataError: Missing file, unknown ending, or content that does not fit the ending.
     """
     if not path.is_file():
-        raise DataFileError(path, None, "there is no such file; give task.data_files a path that exists")
+        raise DataFileError(
+            path, None, "there is no such file; expected one that exists", "Give its path in task.data_files"
+        )
     if path.suffix.lower() not in BUILDERS:
         endings = ", ".join([*BUILDERS, ".conllu"])
-        raise DataFileError(path, None, f"unknown ending {path.suffix!r}; expected one of {endings}")
+        raise DataFileError(path, None, f"unknown ending {path.suffix!r}; expected one of {endings}", "Convert it")
     options = _csv_options(path) if BUILDERS[path.suffix.lower()] == "csv" else {}
     tables = _load(str(path), BUILDERS[path.suffix.lower()], data_files={"train": str(path)}, **options)
     return Table(str(path), tables["train"].columns, tables["train"].class_names)
@@ -144,7 +146,12 @@ def _load(origin: str, builder: str, cached: bool = False, **options: Any) -> di
             splits = loaded if isinstance(loaded, Mapping) else {"train": loaded}
             return {str(name): _table(f"{origin} ({name})", split) for name, split in splits.items()}
         except Exception as error:  # the readers underneath raise whatever they please
-            raise DataError(f"{origin} cannot be read: {_first_cause(error)}") from error
+            raise DataError(
+                f"{origin} cannot be read: {_first_cause(error)}. Expected UTF-8 text in the format of its ending, "
+                "as many values in every row: mend the file, or give another copy of it"
+                if not cached
+                else f"{origin} cannot be read: {_first_cause(error)}. Check the dataset's id, configuration and files"
+            ) from error
 
 
 def _table(origin: str, split: Any) -> Table:
@@ -179,7 +186,9 @@ def _csv_options(path: Path) -> dict[str, Any]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file, delimiter=delimiter), [])
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataFileError(path, 1, f"the header cannot be read ({error}); expected UTF-8 text") from error
+        raise DataFileError(
+            path, 1, f"the header cannot be read ({error}); expected UTF-8 text", "Convert the file first"
+        ) from error
     if not header or len(set(header)) != len(header) or not all(name.strip() for name in header):
         raise DataFileError(path, 1, f"got the header {header[:10]}; expected different, non-empty column names")
     features = Features({name: Value("string") for name in header})

@@ -21,7 +21,9 @@ def read_text(path: Path, fallback: str | None = None) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataFileError(path, None, f"cannot be read ({error.strerror or error})") from error
+        raise DataFileError(
+            path, None, f"cannot be read ({error.strerror or error})", "Expected a text file: check the path"
+        ) from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -30,12 +32,15 @@ def read_text(path: Path, fallback: str | None = None) -> str:
             raise DataFileError(
                 path,
                 line,
-                f"byte 0x{data[error.start]:02X} is not UTF-8; expected a UTF-8 file: convert it first",
+                f"byte 0x{data[error.start]:02X} is not UTF-8; expected a UTF-8 file",
+                "Convert it first, e.g. with iconv -f latin1 -t utf-8",
             ) from error
         text = data.decode(fallback)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise DataFileError(path, line, "a NUL byte; expected text (is this a UTF-16 or a binary file?)")
+        raise DataFileError(
+            path, line, "a NUL byte; expected text", "Is it UTF-16 or a binary file? Convert it to UTF-8 text"
+        )
     return text
 
 
