@@ -55,7 +55,7 @@ def clusters_before_after(rows: Sequence[tuple[str, float, float, float]]) -> go
                     "line": {"width": 2, "color": colour}},
             hovertemplate="%{y}<br>" + name + ": %{x:,.0f}<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(type="log", title_text=axis_title(m.N_CLUSTERS), dtick=1)
+    figure.update_xaxes(type="log", title_text=f"{axis_title(m.N_CLUSTERS)}, logarithmic")
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"})
     return figure

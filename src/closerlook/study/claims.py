@@ -116,7 +116,7 @@ def claims_of(cells: Sequence[StudyCell]) -> tuple[Claim, ...]:
                 SIGN_RULE.format(null=0),
                 "The one cell that loses accuracy, BERT-small on PS-fxn, has the lowest similarity of its row: .44.",
                 None,
-                "at least 5 cells with accuracy and train-test similarity are needed",
+                "",
             ),
             (
                 "upper_layers",

@@ -57,7 +57,7 @@ def e5_matrix(matrix: CrossMatrix) -> go.Figure:
 def _cross_text(matrix: CrossMatrix, i: int, j: int) -> str:
     if not np.isfinite(matrix.change[i, j]):
         return ""
-    told = f"{matrix.change[i, j]:+.2f}<br>{matrix.n_up[i, j]:.0f} up, {matrix.n_down[i, j]:.0f} down"
+    told = f"{matrix.change[i, j]:+.3g}<br>{matrix.n_up[i, j]:.0f} up, {matrix.n_down[i, j]:.0f} down"
     gain = matrix.accuracy[i, j]
     return f"{told}<br>accuracy {gain:+.3f}" if np.isfinite(gain) else told
 

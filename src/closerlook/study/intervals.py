@@ -73,12 +73,12 @@ def _seeds(n: int) -> str:
 
 
 def seed_interval(values: tuple[float, ...], confidence: float = 0.95) -> Interval:
-    """Student's t interval of the mean over seeds; NaN with fewer than two.
+    """Student's t interval of the mean over seeds; NaN with fewer than :data:`MIN_SEEDS`.
 
     It covers what changes from seed to seed (head, order, dropout), not the choice of test examples or labels.
     """
     n = len(values)
-    if n < 2:
+    if n < MIN_SEEDS:
         return NOTHING
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(n)
     half = float(student_t.ppf(0.5 + confidence / 2, n - 1)) * error

@@ -10,6 +10,7 @@ from closerlook.figures.select import rows_of
 from closerlook.results import measures as m
 from closerlook.results.rows import COLUMNS
 from closerlook.study.cells import StudyCell
+from closerlook.study.intervals import MIN_SEEDS
 
 AVERAGED = (
     m.N_CLUSTERS,
@@ -40,8 +41,8 @@ def mean_over_seeds(cell: StudyCell) -> pd.DataFrame:
 
     Returns:
         Columns ``COLUMNS``: ``value`` is the mean over the seeds that have it, ``low`` and ``high`` Student's t 95 %
-        interval over seeds (NaN for one seed), ``n`` the number of seeds. With one seed its own rows are returned,
-        intervals and sizes included.
+        interval over seeds (NaN with fewer than three), ``n`` the number of seeds. With one seed its own rows are
+        given, intervals and sizes included.
     """
     tables = [table.loc[table["measure"].isin(AVERAGED), list(COLUMNS)] for table in cell.tables.values() if len(table)]
     if not tables:
@@ -57,7 +58,7 @@ def mean_over_seeds(cell: StudyCell) -> pd.DataFrame:
     count = found["n"].to_numpy(dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         half = student_t.ppf(0.975, np.maximum(count - 1, 1)) * found["spread"].to_numpy() / np.sqrt(count)
-    half = np.where(count > 1, half, np.nan)
+    half = np.where(count >= MIN_SEEDS, half, np.nan)
     found = found.assign(low=found["value"] - half, high=found["value"] + half)
     return found[list(COLUMNS)].astype(tables[0].dtypes.to_dict())
 

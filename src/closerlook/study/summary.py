@@ -23,7 +23,7 @@ _SPLITS = {m.ACCURACY: "test", m.TRAIN_TEST_SIMILARITY: "train-test"}
 
 @dataclass(frozen=True)
 class SeedMean:
-    """A number over seeds: mean and Student's t interval (NaN with fewer than two seeds), and how many seeds."""
+    """A number over seeds: mean and Student's t interval (NaN with fewer than three seeds), and how many seeds."""
 
     mean: float
     low: float

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from closerlook.figures.layers import format_number
@@ -35,12 +36,12 @@ def print_study(summary: StudySummary, claims: Sequence[Claim], console: Console
     console.print(claims_table(claims))
     console.print(headline(claims))
     for line in summary.missing:
-        console.print(f"  [yellow]missing[/yellow] {line}", soft_wrap=True)
+        console.print(f"  [yellow]missing[/yellow] {escape(line)}", soft_wrap=True)
 
 
 def main_table(summary: StudySummary) -> Table:
     """E1: before and after, a line for each task and model; ± is half the 95 % interval over seeds."""
-    grid = Table(title="Before → after tuning, last layer (± half the 95 % interval over seeds)", **_STYLE)
+    grid = Table(title="Before → after tuning, last layer (± half the 95 % interval, from three seeds on)", **_STYLE)
     for name in ("task", "model"):
         grid.add_column(name, no_wrap=True)
     grid.add_column("seeds", justify="right")
@@ -49,25 +50,32 @@ def main_table(summary: StudySummary) -> Table:
     grid.add_column("")
     for row in summary.rows:
         cells = [_pair(measure, *row.values[measure]) for measure in MAIN_MEASURES]
-        grid.add_row(row.task, row.model, f"{row.n_probed}/{row.n_seeds}", *cells, row.status)
+        grid.add_row(escape(row.task), escape(row.model), f"{row.n_probed}/{row.n_seeds}", *cells, row.status)
     return grid
 
 
 def claims_table(claims: Sequence[Claim], *, details: bool = True) -> Table:
-    """The claims with their verdicts; with ``details`` a line for each cell."""
-    grid = Table(title="The paper's claims on these runs", show_lines=False, **_STYLE)
-    for name, wide in (("claim", 46), ("where", 26), ("measured [95 % interval]", 26), ("paper", 20), ("verdict", 13)):
-        grid.add_column(name, max_width=wide, overflow="fold")
+    """The claims with their verdicts.
+
+    Args:
+        claims: The claims.
+        details: A line for each cell that could be tested; what each interval is over stands in page and JSON.
+    """
+    grid = Table(title="The paper's claims on these runs", **_STYLE)
+    grid.add_column("claim", ratio=5, overflow="fold")
+    grid.add_column("measured [95 % interval]", ratio=3, overflow="fold")
+    grid.add_column("paper", ratio=2, overflow="fold")
+    grid.add_column("verdict", no_wrap=True)
     for claim in claims:
-        colour = _COLOURS[claim.verdict]
-        verdict = f"[{colour}]{claim.verdict}[/{colour}]"
-        grid.add_row(f"[bold]{claim.statement}[/bold]", "", claim.reason, claim.paper, verdict)
-        for cell in claim.cells if details else ():
-            mark = _COLOURS[cell.verdict]
-            said = f"[{mark}]{cell.verdict}[/{mark}]"
-            grid.add_row("", where(cell), f"{measured(cell)}\n[dim]{cell.reason}[/dim]", cell.paper, said)
+        grid.add_row(f"[bold]{claim.statement}[/bold]", escape(claim.reason), "", _coloured(claim.verdict))
+        for cell in claim.tested if details else ():
+            grid.add_row(f"  {escape(where(cell))}", escape(measured(cell)), cell.paper, _coloured(cell.verdict))
         grid.add_section()
     return grid
+
+
+def _coloured(verdict: Verdict) -> str:
+    return f"[{_COLOURS[verdict]}]{verdict}[/{_COLOURS[verdict]}]"
 
 
 def where(cell: ClaimCell) -> str:

@@ -120,7 +120,7 @@ def overall(cells: Iterable[ClaimCell], advice: str) -> tuple[Verdict, str]:
     tested = len(cells) - counts[Verdict.NOT_TESTABLE]
     if not tested:
         reasons = {cell.reason for cell in cells if cell.reason}
-        return Verdict.NOT_TESTABLE, "; ".join([*sorted(reasons)[:2], advice])
+        return Verdict.NOT_TESTABLE, "; ".join(filter(None, [*sorted(reasons)[:2], advice]))
     said = f"{counts[Verdict.SUPPORTED]} of {tested} cells support it"
     if counts[Verdict.NOT_SUPPORTED]:
         said += f", {counts[Verdict.NOT_SUPPORTED]} speak against it"

@@ -8,6 +8,7 @@ written and looked at: :func:`write_dashboards`. The panels name the keys of
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,8 +164,12 @@ def panel_keys(settings: DashboardSettings) -> tuple[str, ...]:
 
 def _library() -> tuple[Any, Any]:
     try:
-        import wandb_workspaces.reports.v2 as wr
-        import wandb_workspaces.workspaces as ws
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # its own use of pydantic 1; nothing a caller can change
+            import wandb_workspaces.reports.v2 as wr
+            import wandb_workspaces.workspaces as ws
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"the W&B dashboards need a package that is not installed: {error}. "

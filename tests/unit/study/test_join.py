@@ -1,0 +1,155 @@
+"""Runs joined over models, tasks and seeds, also while a sweep is running."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from closerlook.results import measures as m
+from closerlook.results.rows import COLUMNS
+from closerlook.results.run import RunError
+from closerlook.results.store import Cell, CellKey, ResultStore
+from closerlook.study import paper
+from closerlook.study.cells import cells_of
+from closerlook.study.columns import read_cells
+from closerlook.study.intervals import effect, of_accuracies, of_difference, seed_interval
+from closerlook.study.join import KEYS, find_runs, load_study
+from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
+from closerlook.study.summary import summarise
+
+
+def test_columns_are_read_as_the_store_reads_rows(tables: ModuleType, tmp_path: Path) -> None:
+    rows = [*tables.accuracy(0.5, 0.75), *tables.minimum_distances([1.0] * 6, [2.0, 3.0, 4.0, 5.0, 6.0, None])]
+    folder = tables.save_run(tmp_path, rows, tables.info()) / "results"
+    store = ResultStore(folder)
+    store.add(Cell(CellKey("linear", 4, "test", 10, "later"), 0.1, tuple(tables.accuracy(0.1, 0.9)[1:])))
+    table, damaged = read_cells(folder)
+    pd.testing.assert_frame_equal(table, ResultStore(folder).table())
+    assert damaged == 0
+    assert table[(table.probe == "linear") & (table.step == 10)].value.tolist() == [0.9]
+
+
+def test_a_line_cut_by_a_kill_costs_its_own_cell_only(tables: ModuleType, tmp_path: Path) -> None:
+    folder = tables.save_run(tmp_path, tables.accuracy(0.5, 0.75), tables.info()) / "results"
+    content = (folder / "cells.jsonl").read_bytes()
+    (folder / "cells.jsonl").write_bytes(content[:-20])
+    table, damaged = read_cells(folder)
+    assert damaged == 1
+    assert table.value.tolist() == [0.5]
+
+
+def test_empty_folder_is_an_empty_table(tmp_path: Path) -> None:
+    table, damaged = read_cells(tmp_path)
+    assert (len(table), damaged, tuple(table.columns)) == (0, 0, COLUMNS)
+
+
+def test_runs_are_found_at_any_depth_and_joined(tables: ModuleType, tmp_path: Path) -> None:
+    for task in ("pos", "dep"):
+        for seed in (0, 1):
+            rows = tables.accuracy(0.5, 0.6 + 0.1 * seed)
+            tables.save_run(tables.run_dir(tmp_path, task, seed=seed), rows, tables.info(task, seed=seed))
+    crossed = tables.run_dir(tmp_path, "pos", cross="dep")
+    tables.save_run(crossed, tables.accuracy(0.4, 0.3), tables.info("dep"), tuned_on="pos")
+    study = load_study(tmp_path)
+    assert len(study.runs) == len(list(find_runs(tmp_path))) == 5
+    assert tuple(study.table.columns) == (*KEYS, *COLUMNS)
+    after = study.table[(study.table.step == 10) & (study.table.tuned_on == study.table.task)]
+    assert after.groupby(["task", "seed"]).value.first().tolist() == pytest.approx([0.6, 0.7, 0.6, 0.7])
+    cells = cells_of(study)
+    assert [(cell.task, cell.tuned_on, sorted(cell.runs)) for cell in cells] == [
+        ("dep", "dep", [0, 1]), ("dep", "pos", [0]), ("pos", "pos", [0, 1]),
+    ]  # fmt: skip
+
+
+def test_a_directory_without_runs_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no runs below .*: expected folders with a run.json.*runs=runs"):
+        load_study(tmp_path)
+
+
+def test_variants_are_never_joined(tables: ModuleType, tmp_path: Path) -> None:
+    for name, value in (("seed-0", 0.6), ("seed-0__finetuning.epochs-1", 0.7)):
+        tables.save_run(tmp_path / "pos" / "minilm_l6" / name, tables.accuracy(0.5, value), tables.info())
+    cells = cells_of(load_study(tmp_path))
+    assert [cell.model for cell in cells] == ["minilm_l6", "minilm_l6 [finetuning.epochs-1]"]
+
+
+def test_what_is_missing_is_told(tables: ModuleType, tmp_path: Path) -> None:
+    done = tables.save_run(tables.run_dir(tmp_path, "pos"), tables.accuracy(0.5, 0.6), tables.info("pos"))
+    tables.save_run(tables.run_dir(tmp_path, "dep", "bert_tiny"), [], tables.info("dep", "bert_tiny"))
+    (done / "state.json").write_text(json.dumps({"status": "running"}))
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "run.json").write_text('{"task": "pos"')
+    study = load_study(tmp_path)
+    summary = summarise(study, cells_of(study))
+    assert [(row.task, row.model, row.status) for row in summary.rows] == [
+        ("dep", "bert_tiny", "0 of 1 seeds probed"), ("dep", "minilm_l6", "no run"),
+        ("pos", "bert_tiny", "no run"), ("pos", "minilm_l6", "1 not finished"),
+    ]  # fmt: skip
+    told = " ".join(summary.missing)
+    for part in ("broken", "No run yet: dep, minilm_l6; pos, bert_tiny.", "Not probed yet: dep/bert_tiny/seed-0",
+                 "Not finished, so the last snapshot is not the end: pos/minilm_l6/seed-0"):  # fmt: skip
+        assert part in told
+    before, after = summary.rows[1].values[m.ACCURACY]  # noqa: PD011 - not a data frame
+    assert before.n == after.n == 0
+    assert np.isnan(before.mean)
+
+
+def test_mean_over_seeds_keeps_gaps_and_counts(tables: ModuleType, tmp_path: Path) -> None:
+    values = ([1.0, 2.0, None], [3.0, 4.0, None], [5.0, None, None])
+    for seed, three in enumerate(values):
+        rows = tables.minimum_distances([1.0] * 6, [*three, 1.0, 1.0, 1.0])
+        tables.save_run(tables.run_dir(tmp_path, seed=seed), rows, tables.info(seed=seed))
+    (cell,) = cells_of(load_study(tmp_path))
+    table = mean_over_seeds(cell)
+    assert tuple(table.columns) == COLUMNS
+    last = table[table.step == 10].set_index("label")
+    assert last.loc[["a", "b"], "value"].tolist() == [3.0, 3.0]
+    assert np.isnan(last.loc["c", "value"])
+    assert last.loc[["a", "b", "c"], "n"].tolist() == [3, 2, 0]
+    half = 4.302652729911275 * 2 / np.sqrt(3)  # deviation of 1, 3, 5 is 2
+    assert (last.loc["a", "low"], last.loc["a", "high"]) == pytest.approx((3 - half, 3 + half))
+    assert np.isnan(last.loc["b", "low"])
+    assert len(first_seed(cell)) == 12
+
+
+def test_closest_labels_before_tuning(tables: ModuleType, tmp_path: Path) -> None:
+    # a-f are 0, 1, 10, 11.5, 30, 50 on a line: a and b are closest, and c is nearer to both than the others
+    points = np.array([0, 1, 10, 11.5, 30, 50])
+    gaps = np.array([abs(x - y) for i, x in enumerate(points) for y in points[i + 1 :]])
+    tables.save_run(tables.run_dir(tmp_path), tables.distances(gaps, step=0), tables.info())
+    (cell,) = cells_of(load_study(tmp_path))
+    assert closest_labels(first_seed(cell), layer=4) == ["a", "b", "c"]
+    assert closest_labels(first_seed(cell), layer=1) == []
+
+
+def test_intervals_say_what_they_are_over() -> None:
+    assert np.isnan(seed_interval((0.1, 0.2))).all()
+    nothing = effect({0: float("nan")})
+    assert (nothing.known, nothing.basis) == (False, "not measured")
+    single = effect({3: 0.5})
+    assert (single.value, single.has_interval, single.basis) == (0.5, False, "no interval, 1 seed")
+    interval, basis = of_accuracies(0.5, 0.9, 100)
+    assert interval.low < 0.4 < interval.high
+    assert basis == "Newcombe over 100 test examples"
+    assert np.isnan(of_accuracies(0.5, float("nan"), 100)[0]).all()
+    assert np.isnan(of_difference((1, float("nan"), 2), (0, -1, 1), "x")[0]).all()
+
+
+def test_paper_tables_are_the_printed_ones() -> None:
+    assert len(paper.E1) == 25
+    rises = [key for key, cell in paper.E1.items() if cell.after.accuracy > cell.before.accuracy]
+    assert set(paper.E1) - set(rises) == {("bert_small", "ps_fxn")}
+    both = [cell for cell in paper.E1.values() if cell.before.similarity and cell.after.similarity]
+    assert len(both) == 16
+    assert all(cell.after.similarity < cell.before.similarity for cell in both)
+    n_labels = {"pos": 17, "dep": 46, "ps_fxn": 40, "ps_role": 46, "trec50": 50}
+    assert sum(cell.after.clusters == n_labels[task] for (_, task), cell in paper.E1.items()) == 19
+    assert paper.E1["bert_base", "ps_fxn"].before.accuracy == paper.E5_UNTUNED
+    assert paper.E1["bert_base", "ps_fxn"].after.accuracy == paper.E5["ps_fxn"].accuracy
+    assert all(row.n_up + row.n_down == 40 for row in paper.E5.values())

@@ -1,0 +1,164 @@
+"""What a study draws, prints and sends, on hand-made results."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from rich.console import Console
+
+from closerlook.figures.study import (
+    clusters_before_after,
+    cross_task_matrix,
+    displacement_lengths,
+    layers_over_training,
+    memorisation_curves,
+)
+from closerlook.report.study_page import render_study_page
+from closerlook.results import measures as m
+from closerlook.results.rows import ResultRow, to_table
+from closerlook.study import figures as draw
+from closerlook.study.cells import cells_of
+from closerlook.study.claims import claims_of
+from closerlook.study.join import Study, load_study
+from closerlook.study.summary import summarise
+from closerlook.study.terminal import number, print_study
+from closerlook.tracking.study_run import (
+    CELL_COLUMNS,
+    cell_rows,
+    claims_markdown,
+    main_columns,
+    main_rows,
+    summary_values,
+)
+
+
+@pytest.fixture
+def study(tables: ModuleType, tmp_path: Path) -> Study:
+    """Two tasks, one of them hostile in name, and one look across tasks."""
+    for task in ("pos", "<script>alert('x')</script>"):
+        rows = [*tables.accuracy(0.6, 0.9), *tables.clusters(60, 6), *tables.displacements({1: 1.0, 4: 3.0}),
+                *tables.minimum_distances([1.0] * 6, [2.0, 3.0, 4.0, 5.0, 6.0, None])]  # fmt: skip
+        folder = tmp_path / ("pos" if task == "pos" else "other") / "minilm_l6" / "seed-0"
+        tables.save_run(folder, rows, tables.info(task))
+    folder = tables.run_dir(tmp_path, "pos", cross="ps_fxn")
+    down = tables.minimum_distances([5.0] * 6, [4.0, 3.0, 4.0, 3.0, 4.0, 3.0])
+    tables.save_run(folder, down, tables.info("ps_fxn"), tuned_on="pos")
+    return load_study(tmp_path)
+
+
+def test_page_is_one_file_that_shows_claims_and_runs_nothing_from_data(study: Study) -> None:
+    cells = cells_of(study)
+    page = render_study_page(study, cells, summarise(study, cells), claims_of(cells))
+    assert page.count("<script>") == 2  # plotly and the page's own
+    assert "<script>alert" not in page
+    assert 'src="http' not in page
+    for text in ("Do the paper&#39;s claims hold here?", "linear", "Tuning raises the accuracy", "not testable",
+                 'data-choice="cell"', "E9"):  # fmt: skip
+        assert text in page or text.replace("&#39;", "'") in page, text
+
+
+def test_terminal_shows_verdicts_and_gaps(study: Study) -> None:
+    cells = cells_of(study)
+    out = io.StringIO()
+    print_study(summarise(study, cells), claims_of(cells), Console(file=out, width=170))
+    text = out.getvalue()
+    assert "0.600 → 0.900" in text
+    assert "60 → 6" in text
+    assert "+0.3 [+0.264, +0.335]" in text
+    assert "not testable" in text
+
+
+def test_names_in_square_brackets_are_shown_as_they_are(tables: ModuleType, tmp_path: Path) -> None:
+    for name in ("seed-0", "seed-0__bold"):
+        tables.save_run(tmp_path / "pos" / "minilm_l6" / name, tables.accuracy(0.6, 0.9), tables.info())
+    study = load_study(tmp_path)
+    out = io.StringIO()
+    print_study(summarise(study, cells_of(study)), claims_of(cells_of(study)), Console(file=out, width=170))
+    assert "minilm_l6 [bold]" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.01234, "+0.0123"), (-3.0, "-3"), (1234.5, "+1,234"), (np.nan, "\u2013")]
+)
+def test_numbers_are_signed_and_missing_ones_are_a_dash(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_rows_for_the_dashboard_are_plain_and_complete(study: Study) -> None:
+    cells = cells_of(study)
+    summary, claims = summarise(study, cells), claims_of(cells)
+    rows = cell_rows(claims)
+    assert all(len(row) == len(CELL_COLUMNS) for row in rows)
+    assert all(len(row) == len(main_columns()) for row in main_rows(summary))
+    json.dumps([rows, main_rows(summary)], allow_nan=False)
+    values = dict(summary_values(summary, claims))
+    assert values["claims/accuracy/verdict"] == "supported"
+    assert values["claims/accuracy/effect"] == pytest.approx(0.3)
+    assert values["study/pos/minilm_l6/after/accuracy"] == pytest.approx(0.9)
+    assert all(np.isfinite(value) for value in values.values() if isinstance(value, float))
+    lines = claims_markdown(claims).splitlines()
+    assert all(line.replace("\\|", "").count("|") == 5 for line in lines)
+
+
+def test_every_figure_of_the_paper_has_a_value_or_a_reason(study: Study) -> None:
+    cells = cells_of(study)
+    summary = summarise(study, cells)
+    per_cell = (draw.e3_minimum_distances, draw.e4_closest_paths, draw.e6_similarity, draw.e7_arrows, draw.e8_lengths,
+                draw.e9_memorisation)  # fmt: skip
+    figures = [draw.e2_clusters(summary), *(draw.e5_matrix(x) for x in summary.matrices)]
+    figures += [make(cell) for make in per_cell for cell in draw.own_cells(cells)]
+    assert len(figures) == 1 + 1 + 6 * 2
+    for figure in figures:
+        assert isinstance(figure, go.Figure)
+        drawn = [trace for trace in figure.data if trace.x is not None and len(trace.x)]
+        assert drawn or figure.layout.annotations[0].text
+
+
+def test_clusters_of_settings_without_numbers_are_left_out() -> None:
+    figure = clusters_before_after([("a", 60, 6, 6), ("b", np.nan, np.nan, np.nan)])
+    after = next(trace for trace in figure.data if trace.name == "after")
+    assert list(after.x) == [6]
+    assert list(after.y) == ["a"]
+    assert "no numbers" in clusters_before_after([]).layout.annotations[0].text
+
+
+def test_lines_of_layers_have_bands_where_there_are_intervals() -> None:
+    rows = [ResultRow("similarity", m.SIMILARITY_TO_FIRST, s, s / 5, layer, "train", value=1 - s * layer / 50,
+                      low=0.1 if layer == 2 else None, high=0.9 if layer == 2 else None)
+            for layer in (1, 2) for s in (0, 5, 10)]  # fmt: skip
+    figure = layers_over_training(to_table(rows), m.SIMILARITY_TO_FIRST, split="train")
+    lines = {trace.name: trace for trace in figure.data if trace.name}
+    assert list(lines["layer 2"].y) == [1.0, 0.8, 0.6]
+    assert sum(trace.fill == "toself" for trace in figure.data) == 1
+
+
+def test_lengths_put_the_farthest_label_on_top(tables: ModuleType) -> None:
+    figure = displacement_lengths(to_table(tables.displacements({1: 1.0, 4: 3.0}, spread=0.1)))
+    heat = figure.data[0]
+    assert list(heat.x) == ["1", "4"]
+    assert (heat.y[-1], heat.y[0]) == ("f", "a")
+    assert heat.z[-1][1] == pytest.approx(3.25)
+
+
+def test_memorisation_has_one_line_seen_and_one_unseen() -> None:
+    lines = (("subtest_accuracy", "train"), ("unseen_accuracy", "test"))
+    rows = [
+        ResultRow("memorisation", measure, s, s / 5, 4, split, value=0.5 + s / 50)
+        for measure, split in lines
+        for s in (0, 10)
+    ]
+    figure = memorisation_curves(to_table(rows), layer=4)
+    assert [list(trace.y) for trace in figure.data] == [[0.5, 0.7], [0.5, 0.7]]
+    assert "has not been run" in memorisation_curves(to_table([]), layer=4).layout.annotations[0].text
+
+
+def test_matrix_colours_are_symmetric_around_no_change() -> None:
+    figure = cross_task_matrix(["a", "b"], ["c"], np.array([[2.0], [-0.5]]), [["x"], ["y"]], model="m")
+    assert (figure.data[0].zmin, figure.data[0].zmax) == (-2.0, 2.0)
+    assert "no encoder" in cross_task_matrix([], [], np.empty((0, 0)), [], model="m").layout.annotations[0].text
