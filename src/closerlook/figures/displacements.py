@@ -53,8 +53,8 @@ def displacement_arrows(
 
 def _same_scale(figure: go.Figure, panels: list[list[Path2D]], longest: float) -> None:
     """One range for all panels, as long across as upward, with room for names."""
-    room = 0.15 * longest or 1.0
-    for axis, update in (("x", figure.update_xaxes), ("y", figure.update_yaxes)):
+    for axis, update, share in (("x", figure.update_xaxes, 0.3), ("y", figure.update_yaxes, 0.15)):
+        room = share * longest or 1.0
         ends = [0.0, *(float(getattr(arrow, axis)[-1]) for arrows in panels for arrow in arrows)]
         update(range=[np.nanmin(ends) - room, np.nanmax(ends) + room])
     for i in range(len(panels)):

@@ -118,11 +118,19 @@ def _text_places(paths: list[Path2D], named: list[Path2D]) -> list[str]:
     for path in named:
         wide = 7 * min(len(path.label), 16)
         at = path.x[-1] / pixel[0], path.y[-1] / pixel[1]
-        boxes = {place: _box(at, wide, *way) for place, way in _WAYS.items()}
+        ahead = _heading(path, pixel)
+        ways = sorted(_WAYS.items(), key=lambda item: -float(np.dot(item[1], ahead)))  # off its own line if it can
+        boxes = {place: _box(at, wide, *way) for place, way in ways}
         free = [place for place, box in boxes.items() if not any(_meet(box, other) for other in taken)]
         places.append(free[0] if free else "top center")
         taken.append(boxes[places[-1]])
     return places
+
+
+def _heading(path: Path2D, pixel: tuple[float, float]) -> np.ndarray:
+    """Direction of the last step, in pixels; names straight above come first when there is none."""
+    step = np.array([path.x[-1] - path.x[-2], path.y[-1] - path.y[-2]]) if len(path.x) > 1 else np.zeros(2)
+    return np.nan_to_num(step / pixel) + np.array([0.0, 1e-9])
 
 
 _WAYS = {

@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 MAX_TABLE_ROWS = 100_000
 """Larger tables are slow in the browser: they hold an even selection of the snapshots."""
 
+LABEL_SERIES = (m.MIN_DISTANCE, m.CENTROID_DISPLACEMENT)
+"""Measures of labels that become a series per label; with 46 labels every one more is 92 curves."""
+
 _defined: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 _P = ParamSpec("_P")
 
@@ -45,7 +48,7 @@ def _harmless(work: Callable[_P, None]) -> Callable[_P, None]:
             target: Any = args[0]
             hint = sync_hint(target) if hasattr(target, "settings") else "see the run directory"
             log.warning("W&B: %s failed (%s: %s). To send what is on disk: %s",
-                        work.__name__, type(error).__name__, redact(str(error)), hint)  # fmt: skip
+                        work.__name__.strip("_"), type(error).__name__, redact(str(error)), hint)  # fmt: skip
 
     return guarded
 
@@ -76,10 +79,10 @@ def log_results(run: Run, results: RunResults, label_layers: Sequence[int] | Non
     define_metrics(run, (key for row in rows for key in row))
     for row in rows:
         run.log(row)
-    for layer in layers:
+    run.summary.update(summary_values(results))
+    for layer in layers:  # last: tables need more of a server than numbers do
         for split in splits_of(table, m.MIN_DISTANCE):
             _log_charts(run, table, layer, split)
-    run.summary.update(summary_values(results))
 
 
 @_harmless
@@ -104,10 +107,11 @@ def log_live(target: Any, rows: Sequence[ResultRow]) -> None:
 def _history(table: pd.DataFrame, label_layers: Sequence[int]) -> Iterator[dict[str, float]]:
     """One dictionary a snapshot: the moment, measures of spaces, and of labels at some layers.
 
-    Undefined values are left out: a gap in the curve.
+    Undefined values are left out: a gap in the curve. Of labels, :data:`LABEL_SERIES` only.
     """
     known = table[(table["other"] == "") & table["value"].notna()]
-    known = known[(known["label"] == "") | known["layer"].isin(label_layers)]
+    wanted = known["layer"].isin(label_layers) & known["measure"].isin(LABEL_SERIES)
+    known = known[(known["label"] == "") | wanted]
     for _, rows in known.groupby("step", sort=True):
         moment = {names.EPOCH: float(rows["epoch"].iloc[0]), names.UPDATE: float(rows["step"].iloc[0])}
         values = rows["value"].to_numpy(dtype=float)
@@ -121,6 +125,7 @@ def _key(row: Any) -> str:
     return names.space_metric(row.probe, row.measure, **where)
 
 
+@_harmless
 def _log_charts(run: Run, table: pd.DataFrame, layer: int, split: str) -> None:
     """The distance matrix as a table and a heat map, minimum distances as a line chart, centroid paths."""
     from closerlook.figures.distances import label_distance_heatmap

@@ -116,6 +116,7 @@ def _init(
         settings=wandb.Settings(
             init_timeout=settings.init_timeout,
             finish_timeout=settings.finish_timeout,
+            finish_timeout_raises=True,  # so that the warning can say how to send the rest
             silent=True,  # the lines that matter are logged here
             disable_code=True,
         ),
@@ -161,7 +162,7 @@ def sync_hint(run: Run) -> str:
 
 
 def _finish(run: Run, exit_code: int) -> None:
-    offline = run.offline and not run.disabled
+    offline, online = run.offline and not run.disabled, is_online(run)
     try:
         run.finish(exit_code=exit_code)
     except Exception as error:  # the results are on disk; a failing upload must not hide how the job ended
@@ -169,6 +170,8 @@ def _finish(run: Run, exit_code: int) -> None:
         return
     if offline:
         log.info("W&B: kept offline. To send it: %s", sync_hint(run))
+    elif online:  # wandb does not tell when it gave up on a part
+        log.info("W&B: sent to %s. Should anything be missing there: %s", run.url, sync_hint(run))
 
 
 def _without_key(error: BaseException) -> str:
