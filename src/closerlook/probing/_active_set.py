@@ -253,8 +253,18 @@ def _descend(P, S, x, k, g, nA, R, YA, YB, z, move):  # type: ignore[no-untyped-
             g[S[i]] = _dot(P[S[i]], z, d)
 
 
+@njit(cache=True, nogil=True)
+def _packed(R, YA, YB, k):  # type: ignore[no-untyped-def]
+    """The factor and its right-hand sides in one array."""
+    packed = np.empty((k, k + 2))
+    packed[:, :k] = R[:k, :k]
+    packed[:, k] = YA[:k]
+    packed[:, k + 1] = YB[:k]
+    return packed
+
+
 @njit(cache=True, nogil=True, fastmath=_FLAGS)
-def nearest_points(P, nA, z, scale, tol, enough, max_iter, S, x, k):  # type: ignore[no-untyped-def]
+def nearest_points(P, nA, z, scale, tol, enough, max_iter, S, x, k, factor, tau):  # type: ignore[no-untyped-def]
     """Nearest points of two hulls.
 
     Args:
@@ -270,9 +280,12 @@ def nearest_points(P, nA, z, scale, tol, enough, max_iter, S, x, k):  # type: ig
         S: (>= d + 4,) receives the support (row numbers).
         x: (>= d + 4,) receives its weights.
         k: number of points of S and x to start from, with both sides among them; 0 for a cold start.
+        factor: (k, k + 2) factor of that support with its two right-hand sides, as an earlier call returned it
+            for the same centre and tau; (0, 0) to form it anew.
+        tau: weight of the two constraints in the factor, about the square of the extent.
 
     Returns:
-        verdict, upper bound, lower bound, support size, number of steps.
+        verdict, upper bound, lower bound, support size, number of steps, factor.
     """
     m, d = P.shape
     g = np.empty(m)
@@ -286,7 +299,6 @@ def nearest_points(P, nA, z, scale, tol, enough, max_iter, S, x, k):  # type: ig
     if not dense:
         n_rows = _admit(g, np.inf, 0, nA, inside, rows, 0, _BATCH)
         n_rows = _admit(g, np.inf, nA, m, inside, rows, n_rows, _BATCH)
-    tau = scale * scale if scale > 0.0 else 1.0  # weight of the two constraints in the factor
     capacity = min(64, d + 4)
     YA, YB = np.zeros(d + 4), np.zeros(d + 4)
     v, fresh = np.empty(d + 4), np.empty(d)
@@ -297,7 +309,11 @@ def nearest_points(P, nA, z, scale, tol, enough, max_iter, S, x, k):  # type: ig
     R = np.zeros((capacity, capacity))
     kept = 0
     for i in range(k):
-        if _append(P, S, kept, S[i], nA, tau, R, YA, YB, v):
+        if factor.shape[0] == k:
+            R[i, i:k] = factor[i, i:k]
+            YA[i], YB[i] = factor[i, k], factor[i, k + 1]
+            kept = i + 1
+        elif _append(P, S, kept, S[i], nA, tau, R, YA, YB, v):
             x[kept] = x[i]
             kept += 1
         if not dense and not inside[S[i]]:
@@ -349,7 +365,7 @@ def nearest_points(P, nA, z, scale, tol, enough, max_iter, S, x, k):  # type: ig
             n_rows = _admit(g, lamB, nA, m, inside, rows, n_rows, _BATCH)
             full = True
         if lower > clear_at and (lower > enough or upper - lower <= tol * upper):
-            return DISJOINT, max(math.sqrt(_combine(P, S, x, k, fresh)), lower), lower, k, step
+            return DISJOINT, max(math.sqrt(_combine(P, S, x, k, fresh)), lower), lower, k, step, _packed(R, YA, YB, k)
         if upper <= meet_at and lower <= clear_at:
             break
 
@@ -380,26 +396,32 @@ def nearest_points(P, nA, z, scale, tol, enough, max_iter, S, x, k):  # type: ig
     lower = (np.min(g[:nA]) + np.min(g[nA:])) / upper if upper > 0.0 else 0.0
     upper = math.sqrt(_combine(P, S, x, k, fresh))
     if lower > clear_at and (lower > enough or upper - lower <= tol * upper):
-        return DISJOINT, upper, lower, k, step
+        return DISJOINT, upper, lower, k, step, _packed(R, YA, YB, k)
     if upper <= loose_at and lower <= clear_at:
-        return MEET, upper, 0.0, k, step
-    return UNDECIDED, upper, lower, k, step
+        return MEET, upper, 0.0, k, step, np.empty((0, 0))
+    return UNDECIDED, upper, lower, k, step, np.empty((0, 0))
 
 
 @njit(cache=True, nogil=True, fastmath=_FLAGS)
-def _gather(X, a, b, P, z0):  # type: ignore[no-untyped-def]
-    """Write rows a, and negated rows b, relative to the middle of their means; return the largest norm."""
+def _middle(X, a, b, z, centre):  # type: ignore[no-untyped-def]
+    """Write the difference of the means of X[a] and X[b], and the middle between them."""
     d = X.shape[1]
-    centre = np.zeros(d)
-    z0[:] = 0.0
+    z[:] = 0.0
+    centre[:] = 0.0
     for i in a:
-        _axpy(1.0 / len(a), X[i], z0, 0, d)
+        _axpy(1.0 / len(a), X[i], z, 0, d)
     for i in b:
         _axpy(1.0 / len(b), X[i], centre, 0, d)
     for j in range(d):
-        mean_a, mean_b = z0[j], centre[j]
-        z0[j] = mean_a - mean_b
+        mean_a, mean_b = z[j], centre[j]
+        z[j] = mean_a - mean_b
         centre[j] = 0.5 * (mean_a + mean_b)
+
+
+@njit(cache=True, nogil=True, fastmath=_FLAGS)
+def _gather(X, a, b, centre, P):  # type: ignore[no-untyped-def]
+    """Write rows a, and negated rows b, relative to the centre; return the largest norm."""
+    d = X.shape[1]
     largest = 0.0
     for t in range(len(a) + len(b)):
         row, sign = (X[a[t]], 1.0) if t < len(a) else (X[b[t - len(a)]], -1.0)
@@ -410,25 +432,58 @@ def _gather(X, a, b, P, z0):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def solve_pair(X, a, b, tol, enough, max_iter, warm, warm_weights):  # type: ignore[no-untyped-def]
+def solve_pair(X, a, b, tol, enough, max_iter):  # type: ignore[no-untyped-def]
     """Nearest points of the hulls of X[a] and X[b]; max_iter < 0 for the default limit.
-
-    ``warm`` are positions (in a, then len(a) + positions in b) to start from, none for a cold start.
 
     Returns:
         verdict code, upper bound, lower bound, support (positions in a, then len(a) + positions in b),
         its weights, the shortest vector from b to a, number of steps.
     """
     m, d = len(a) + len(b), X.shape[1]
-    P, z = np.empty((m, d)), np.empty(d)
-    scale = _gather(X, a, b, P, z)
+    P, z, centre = np.empty((m, d)), np.empty(d), np.empty(d)
+    _middle(X, a, b, z, centre)
+    scale = _gather(X, a, b, centre, P)
     limit = max_iter if max_iter >= 0 else 50 * (d + 20) + 2 * m
+    tau = scale * scale if scale > 0.0 else 1.0
     S, x = np.zeros(d + 4, dtype=np.int64), np.zeros(d + 4)
+    verdict, upper, lower, k, steps, _ = nearest_points(
+        P, len(a), z, scale, tol, enough, limit, S, x, 0, np.empty((0, 0)), tau
+    )
+    return verdict, upper, lower, S[:k].copy(), x[:k].copy(), z, steps
+
+
+@njit(cache=True, nogil=True)
+def decide_pair(X, a, b, warm, warm_weights, factor, centre, tau):  # type: ignore[no-untyped-def]
+    """Verdict only, from the support of an earlier answer about fewer points.
+
+    Args:
+        X: (n, d) points.
+        a: rows of the first set.
+        b: rows of the second set.
+        warm: support to start from, as positions in a, then len(a) + positions in b; none for a cold start.
+        warm_weights: its weights.
+        factor: what the earlier call returned; (0, 0) for none.
+        centre: (d,) the earlier call's; any for a cold start.
+        tau: the earlier call's; any for a cold start.
+
+    Returns:
+        verdict code, support, weights, shortest vector from b to a, number of steps, factor, centre, tau.
+    """
+    m, d = len(a) + len(b), X.shape[1]
+    P, z, middle = np.empty((m, d)), np.empty(d), np.empty(d)
+    _middle(X, a, b, z, middle)
     k = len(warm)
+    if k > 0:
+        middle[:] = centre
+    scale = _gather(X, a, b, middle, P)
+    if k == 0:
+        tau = scale * scale if scale > 0.0 else 1.0
+    S, x = np.zeros(d + 4, dtype=np.int64), np.zeros(d + 4)
     S[:k] = warm
     x[:k] = warm_weights
-    verdict, upper, lower, k, steps = nearest_points(P, len(a), z, scale, tol, enough, limit, S, x, k)
-    return verdict, upper, lower, S[:k].copy(), x[:k].copy(), z, steps
+    limit = 50 * (d + 20) + 2 * m
+    verdict, _, _, k, steps, factor = nearest_points(P, len(a), z, scale, 1e-6, 0.0, limit, S, x, k, factor, tau)
+    return verdict, S[:k].copy(), x[:k].copy(), z, steps, factor, middle, tau
 
 
 @njit(cache=True, nogil=True)
@@ -444,9 +499,8 @@ def solve_batch(X, members, start, pairs, tol, enough, bounds):  # type: ignore[
         enough: see ``nearest_points``.
         bounds: (n_pairs, 3) receives verdict, upper and lower bound.
     """
-    cold, no_weights = np.empty(0, dtype=np.int64), np.empty(0)
     for t in range(pairs.shape[0]):
         a = members[start[pairs[t, 0]] : start[pairs[t, 0] + 1]]
         b = members[start[pairs[t, 1]] : start[pairs[t, 1] + 1]]
-        verdict, upper, lower, _, _, _, _ = solve_pair(X, a, b, tol, enough, -1, cold, no_weights)
+        verdict, upper, lower, _, _, _, _ = solve_pair(X, a, b, tol, enough, -1)
         bounds[t, 0], bounds[t, 1], bounds[t, 2] = verdict, upper, lower

@@ -8,6 +8,7 @@ point that were found before, the solver.
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,6 @@ from closerlook.probing.hulls import FloatArray
 
 IntArray = NDArray[np.int64]
 _NOBODY = np.empty(0, dtype=np.int64)
-_NO_WEIGHTS = np.empty(0)
 
 
 @dataclass
@@ -58,13 +58,32 @@ class Refusal:
         return Refusal(rows[self.merged], rows[self.rival], rows[self.support], self.weights)
 
 
-@dataclass
-class _Separator:
-    """A direction found by the solver between two clusters, and the support to start from the next time."""
+class _Start(NamedTuple):
+    """Where the solver stopped, to go on from when one of the two clusters has grown."""
 
-    normal: FloatArray
     support: IntArray
     weights: FloatArray
+    factor: FloatArray
+    centre: FloatArray
+    tau: float
+
+
+_COLD = _Start(_NOBODY, np.empty(0), np.empty((0, 0)), np.empty(0), 1.0)
+
+
+@dataclass
+class _Separator:
+    """A direction between two clusters, and where the solver stopped if it was the solver that found it."""
+
+    normal: FloatArray
+    start: _Start = _COLD
+
+    def mirrored(self) -> "_Separator":
+        """The same, seen from the other cluster."""
+        factor = self.start.factor.copy()
+        if len(factor):
+            factor[:, [-2, -1]] = factor[:, [-1, -2]]  # the right-hand sides of the two constraints
+        return _Separator(-self.normal, self.start._replace(factor=factor))
 
 
 @dataclass
@@ -137,6 +156,7 @@ class GreedyClustering:
         self._members = {i: np.array([i]) for i in range(n)}
         self._anchor = self.X.copy()
         self._own = (self.X**2).sum(axis=1)
+        self._position = np.zeros(n, dtype=np.int64)
         self._rival = self.conflict[:, self.y]
         self._separators: dict[int, dict[int, _Separator]] = {}
         self._witnesses: dict[int, deque[Refusal]] = {}  # by the code of the label that was refused
@@ -222,7 +242,7 @@ class GreedyClustering:
         direction = centroid - self.X[others].mean(axis=0)
         if self._separates(direction, merged, others):
             self.counts.cheap_verdicts += 1
-            return _Separator(direction, _NOBODY, _NO_WEIGHTS)
+            return _Separator(direction)
         return None
 
     def _separates(self, normal: FloatArray, inside: IntArray, outside: IntArray) -> bool:
@@ -242,14 +262,14 @@ class GreedyClustering:
         return False
 
     def _solve(self, big: int, small: int, rival: int, merged: IntArray) -> _Separator | None:
-        """Ask the solver; None if the hulls meet."""
+        """Ask the solver, starting from what it knew about the larger part; None if the hulls meet."""
         others = self._members[rival]
-        warm, warm_weights = self._warm_start(big, rival, merged, others)
-        self.counts.exact_solves += 1
-        verdict, _, _, support, weights, shortest, steps = _active_set.solve_pair(
-            self.X, merged, others, 1e-6, 0.0, -1, warm, warm_weights
-        )
-        points = np.concatenate([merged, others])[support]
+        separator = self._separators.get(big, {}).get(rival)
+        start = _COLD if separator is None else separator.start
+        both = np.concatenate([merged, others])
+        verdict, support, weights, shortest, steps, *stop = self._decide(merged, others, both, start)
+        if verdict == _active_set.UNDECIDED and len(start.support):
+            verdict, support, weights, shortest, steps, *stop = self._decide(merged, others, both, _COLD)
         if verdict == _active_set.UNDECIDED:
             msg = (
                 f"Could not decide whether the hulls of {len(merged)} and {len(others)} points meet ({steps} steps): "
@@ -257,18 +277,19 @@ class GreedyClustering:
             )
             raise ArithmeticError(msg)
         if verdict == _active_set.MEET:
-            refusal = Refusal(merged, others, points, weights)
+            refusal = Refusal(merged, others, both[support], weights)
             self.refusals.append(refusal)
             self._witnesses.setdefault(int(self.y[big]), deque(maxlen=16)).appendleft(refusal)
             return None
-        return _Separator(shortest / np.linalg.norm(shortest), points, weights)
+        normal = shortest / np.linalg.norm(shortest)
+        return _Separator(normal, _Start(both[support], weights, *stop))
 
-    def _warm_start(self, big: int, rival: int, merged: IntArray, others: IntArray) -> tuple[IntArray, FloatArray]:
-        separator = self._separators.get(big, {}).get(rival)
-        if separator is None or not len(separator.support):
-            return _NOBODY, _NO_WEIGHTS
-        position = {int(point): at for at, point in enumerate(np.concatenate([merged, others]))}
-        return np.array([position[int(p)] for p in separator.support]), separator.weights
+    def _decide(self, merged: IntArray, others: IntArray, both: IntArray, start: _Start) -> tuple[Any, ...]:
+        self.counts.exact_solves += 1
+        self._position[both] = np.arange(len(both))
+        warm = self._position[start.support]
+        centre = start.centre if len(warm) else self.X[0]
+        return _active_set.decide_pair(self.X, merged, others, warm, start.weights, start.factor, centre, start.tau)
 
     def _commit(self, a: int, b: int, big: int, merged: IntArray, separators: dict[int, _Separator]) -> None:
         """Replace clusters a < b by their union, which keeps the anchor of the larger one."""
@@ -284,5 +305,4 @@ class GreedyClustering:
         if separators:
             self._separators[a] = separators
         for rival, separator in separators.items():
-            mirrored = _Separator(-separator.normal, separator.support, separator.weights)
-            self._separators.setdefault(rival, {})[a] = mirrored
+            self._separators.setdefault(rival, {})[a] = separator.mirrored()

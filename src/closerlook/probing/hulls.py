@@ -136,9 +136,8 @@ def _solve(A: FloatArray, B: FloatArray, tol: float, max_iter: int | None) -> Hu
 
     points = np.concatenate([A, B])
     rows = np.arange(len(points))
-    cold = np.empty(0, dtype=np.int64), np.empty(0)
     verdict, upper, lower, support, weights, shortest, steps = solve_pair(
-        points, rows[: len(A)], rows[len(A) :], tol, np.inf, -1 if max_iter is None else max_iter, *cold
+        points, rows[: len(A)], rows[len(A) :], tol, np.inf, -1 if max_iter is None else max_iter
     )
     return from_support(len(A), len(B), verdict, upper, lower, support, weights, shortest, steps, tol)
 

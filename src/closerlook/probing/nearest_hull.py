@@ -81,13 +81,12 @@ def _search(
     tol: float,
 ) -> tuple[IntArray, FloatArray, int]:
     nearest, distance, n_open = np.empty(len(rows), dtype=np.int64), np.empty(len(rows)), 0
-    cold = np.empty(0, dtype=np.int64), np.empty(0)
     for t, row in enumerate(rows):
         best, found = upper[t] * (1 + _TIE), []
         for hull in np.argsort(lower[t], kind="stable"):
             if lower[t, hull] > best:
                 break
-            verdict, high, low, *_ = _active_set.solve_pair(both, np.array([row]), sets[hull], tol, best, -1, *cold)
+            verdict, high, low, *_ = _active_set.solve_pair(both, np.array([row]), sets[hull], tol, best, -1)
             if low > best:
                 continue
             high = 0.0 if verdict == _active_set.MEET else high

@@ -14,7 +14,6 @@ from closerlook.probing.hulls import FloatArray, HullDistance, from_support
 IntArray = NDArray[np.int64]
 
 _CERTIFICATE_BYTES = 256 * 2**20  # normals beyond this are not kept but found again when they are asked for
-_COLD = np.empty(0, dtype=np.int64), np.empty(0)
 
 
 def solve_sets(X: FloatArray, a: IntArray, b: IntArray, tol: float) -> HullDistance:
@@ -26,7 +25,7 @@ def solve_sets(X: FloatArray, a: IntArray, b: IntArray, tol: float) -> HullDista
         b: indices of the second set.
         tol: relative duality gap.
     """
-    verdict, upper, lower, support, weights, shortest, steps = _active_set.solve_pair(X, a, b, tol, np.inf, -1, *_COLD)
+    verdict, upper, lower, support, weights, shortest, steps = _active_set.solve_pair(X, a, b, tol, np.inf, -1)
     return from_support(len(a), len(b), verdict, upper, lower, support, weights, shortest, steps, tol)
 
 
