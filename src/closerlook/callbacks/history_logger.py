@@ -11,7 +11,7 @@ from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
 from closerlook.results.files import replacing
-from closerlook.results.run import HISTORY_FILE, load_history
+from closerlook.results.run import HISTORY_FILE
 
 _FLUSH_S = 5.0
 
@@ -36,7 +36,10 @@ class HistoryLogger(Logger):
             self._keep(resume_step)
 
     def _keep(self, last_step: int) -> None:
-        for record in load_history(self._path.parent).to_dict("records"):
+        if not self._path.exists() or self._path.stat().st_size == 0:
+            return
+        # the last bit of every number counts: a resumed record equals that of an uninterrupted run
+        for record in pd.read_csv(self._path, float_precision="round_trip").to_dict("records"):
             row = {str(key): value for key, value in record.items() if pd.notna(value)}
             step = int(row.pop("step"))
             if step <= last_step:
@@ -72,6 +75,11 @@ class HistoryLogger(Logger):
         """Write the file, at most every few seconds."""
         if time.monotonic() - self._flushed > _FLUSH_S:
             self._write()
+
+    @rank_zero_only
+    def flush(self) -> None:
+        """Write the file now: before a checkpoint, so that a run resumed from it finds every earlier row."""
+        self._write()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

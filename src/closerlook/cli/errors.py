@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,21 +23,32 @@ def user_errors() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def one_clear_message() -> Iterator[None]:
-    """Print a user error as one message and exit with 1; in a sweep, let it fail its own job only."""
+def one_clear_message(*, alone: bool = False) -> Iterator[None]:
+    """Print a user error as one message and exit with 1; in a sweep, let it fail its own job only.
+
+    Args:
+        alone: This process runs one job only, also when it is a job of a sweep.
+    """
+    from closerlook.callbacks.interruption import Interrupted
+
     try:
         yield
-    except user_errors() as error:
-        if _in_multirun() or os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        print(f"\nerror: {error}", file=sys.stderr)
-        raise SystemExit(_USER_ERROR) from None
+    except Interrupted as stop:
+        name = signal.Signals(stop.signum).name
+        print(f"\nstopped by {name}. Run the same command again to go on from the last checkpoint.", file=sys.stderr)
+        raise SystemExit(128 + stop.signum) from None
     except KeyboardInterrupt:
         print("\nstopped. Run the same command again to go on from the last checkpoint.", file=sys.stderr)
         raise SystemExit(130) from None
+    except user_errors() as error:
+        if (in_multirun() and not alone) or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(f"\nerror: {error}", file=sys.stderr)
+        raise SystemExit(_USER_ERROR) from None
 
 
-def _in_multirun() -> bool:
+def in_multirun() -> bool:
+    """Whether this job is one of a sweep."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 

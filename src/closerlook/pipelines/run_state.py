@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
+import platform
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from closerlook.callbacks.checkpoint import CHECKPOINTS_FOLDER, LAST_FILE
+from closerlook.callbacks.checkpoint_file import CHECKPOINTS_FOLDER, LAST_FILE, check_checkpoint
 from closerlook.config import identity
 from closerlook.results.files import write_json
 from closerlook.results.run import (
@@ -25,7 +30,8 @@ from closerlook.results.run import (
 )
 
 STATE_FILE = "state.json"
-RUNNING, FINISHED, FAILED = "running", "finished", "failed"
+LOCK_FILE = ".lock"
+RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
 _OUTPUTS = (
     CHECKPOINTS_FOLDER,
     SNAPSHOTS_FOLDER,
@@ -44,16 +50,26 @@ class RunState:
     """What a run directory says of itself.
 
     Attributes:
-        status: ``running``, ``finished`` or ``failed``; a killed process leaves ``running`` behind.
+        status: ``running``, ``finished``, ``interrupted`` or ``failed``; a killed process leaves ``running`` behind.
         identity: Digest of the settings that decide what is computed.
         changed: When it was written, ISO 8601.
-        error: Why it failed.
+        error: Why it failed, in one line.
+        traceback: Where it failed.
+        pid: The process that wrote this.
+        host: The machine it ran on.
+        launch: Name of the launch, which all its processes share.
+        checkpoint: Where this attempt resumed from; empty when it started anew.
     """
 
     status: str
     identity: str
     changed: str
     error: str = ""
+    traceback: str = ""
+    pid: int = 0
+    host: str = ""
+    launch: str = ""
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,12 +77,14 @@ class Decision:
     """What to do in a run directory.
 
     Attributes:
-        action: ``start``, ``resume`` or ``skip``.
+        action: ``start``, ``resume``, ``skip`` or, from :func:`plan` only, ``refuse``.
         checkpoint: Where to resume from.
+        reason: Why, for people.
     """
 
     action: str
     checkpoint: Path | None = None
+    reason: str = ""
 
 
 def identity_digest(config: dict[str, Any]) -> str:
@@ -76,20 +94,84 @@ def identity_digest(config: dict[str, Any]) -> str:
 
 
 def read_state(run_dir: Path) -> RunState | None:
-    """The state of a run directory; None when no run has started there."""
+    """The state of a run directory; None when no run has started there.
+
+    Raises:
+        RunError: The file is damaged.
+    """
     path = run_dir / STATE_FILE
     if not path.exists():
         return None
-    return RunState(**json.loads(path.read_text(encoding="utf-8")))
+    try:
+        return RunState(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise RunError(
+            f"{path} is damaged ({error}): it says how the run in its folder ended. Delete the folder, "
+            "or start anew with overwrite=true"
+        ) from error
 
 
-def write_state(run_dir: Path, status: str, digest: str, error: str = "") -> None:
-    """Record the state of a run directory, all or nothing."""
-    write_json(run_dir / STATE_FILE, asdict(RunState(status, digest, datetime.now(UTC).isoformat(), error)))
+def write_state(run_dir: Path, status: str, digest: str, **details: str) -> None:
+    """Record the state of a run directory, all or nothing.
+
+    Args:
+        run_dir: The run's directory.
+        status: See :class:`RunState`.
+        digest: Digest of the settings.
+        **details: Other fields of :class:`RunState`.
+    """
+    changed = datetime.now(UTC).isoformat(timespec="milliseconds")
+    state = RunState(status, digest, changed, pid=os.getpid(), host=platform.node(), **details)
+    write_json(run_dir / STATE_FILE, asdict(state))
+
+
+def plan(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path: str | None) -> Decision:
+    """What :func:`decide` would do; nothing is changed and nothing raised.
+
+    Args:
+        run_dir: The run's directory.
+        config: The resolved configuration.
+        overwrite: Delete what an earlier run left.
+        ckpt_path: A checkpoint the user asks for; ``last`` is the directory's own.
+    """
+    last = run_dir / CHECKPOINTS_FOLDER / LAST_FILE
+    if ckpt_path is not None:
+        checkpoint = last if ckpt_path == "last" else Path(ckpt_path)
+        if not checkpoint.is_file():
+            return Decision(
+                "refuse", reason=f"ckpt_path={ckpt_path}: no such file {checkpoint}. Leave it null to start anew"
+            )
+        return Decision("resume", checkpoint, f"from ckpt_path={ckpt_path}")
+    computed = any((run_dir / name).exists() for name in (CHECKPOINTS_FOLDER, SNAPSHOTS_FOLDER))
+    if overwrite:
+        return Decision("start", reason="overwrite=true deletes what is there" if computed else "nothing there")
+    state = read_state(run_dir)
+    if state is None or not computed:
+        return Decision("start", reason="nothing there" if state is None else _ended(state))
+    if state.identity != identity_digest(config):
+        return Decision(
+            "refuse",
+            reason=f"{run_dir} holds a run with other settings: {_differences(run_dir, config)}. "
+            "Choose another seed or paths.runs_dir, or delete its results with overwrite=true",
+        )
+    if state.status == FINISHED:
+        return Decision("skip", reason="finished with the same settings")
+    if last.is_file():
+        return Decision("resume", last, _ended(state))
+    return Decision("start", reason=f"{_ended(state)}, before its first checkpoint")
+
+
+def _ended(state: RunState) -> str:
+    """How the last attempt ended, in a few words."""
+    if state.status == FAILED:
+        return f"failed: {state.error}"
+    if state.status == INTERRUPTED:
+        return f"interrupted ({state.error})"
+    return {RUNNING: "killed", FINISHED: "its outputs were deleted"}.get(state.status, state.status)
 
 
 def decide(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path: str | None) -> Decision:
-    """Start, resume or skip.
+    """Start, resume or skip; makes the directory ready for it.
 
     Args:
         run_dir: The run's directory.
@@ -98,30 +180,47 @@ def decide(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path:
         ckpt_path: A checkpoint the user asks for; ``last`` is the directory's own.
 
     Raises:
-        RunError: The directory holds another configuration, or the checkpoint does not exist.
+        RunError: The directory holds another configuration, or the checkpoint does not exist or is damaged.
     """
-    last = run_dir / CHECKPOINTS_FOLDER / LAST_FILE
-    if ckpt_path is not None:
-        checkpoint = last if ckpt_path == "last" else Path(ckpt_path)
-        if not checkpoint.is_file():
-            raise RunError(f"ckpt_path={ckpt_path}: no such file {checkpoint}. Leave it null to start anew")
-        return Decision("resume", checkpoint)
-    state = read_state(run_dir)
-    computed = any((run_dir / name).exists() for name in (CHECKPOINTS_FOLDER, SNAPSHOTS_FOLDER))
-    if overwrite or state is None or not computed:
+    decision = plan(run_dir, config, overwrite=overwrite, ckpt_path=ckpt_path)
+    if decision.action == "refuse":
+        raise RunError(decision.reason)
+    if decision.action == "start":
         clear(run_dir)
-        return Decision("start")
-    if state.identity != identity_digest(config):
-        raise RunError(
-            f"{run_dir} holds a run with other settings: {_differences(run_dir, config)}. "
-            "Choose another seed or paths.runs_dir, or delete its results with overwrite=true"
-        )
-    if state.status == FINISHED:
-        return Decision("skip")
-    if last.is_file():
-        return Decision("resume", last)
-    clear(run_dir)  # interrupted before its first checkpoint: nothing to resume from
-    return Decision("start")
+    if decision.checkpoint is not None:
+        check_checkpoint(decision.checkpoint)
+    if decision.action != "skip":
+        discard_temporaries(run_dir)
+    return decision
+
+
+@contextmanager
+def only_process(run_dir: Path) -> Iterator[None]:
+    """Hold the run directory: two processes that write into one would mix their runs.
+
+    The operating system lets go of it when the process ends, however it ends.
+
+    Raises:
+        RunError: Another process is at work in it.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / LOCK_FILE).open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            state = read_state(run_dir)
+            who = f"process {state.pid} on {state.host}" if state else "another process"
+            raise RunError(
+                f"{who} is at work in {run_dir}: two cannot write into one run. Wait for it, or end it first"
+            ) from None
+        yield
+
+
+def discard_temporaries(run_dir: Path) -> None:
+    """Delete the half-written files of a killed process; no reader ever took them for whole."""
+    for folder in (run_dir, run_dir / CHECKPOINTS_FOLDER, run_dir / RESULTS_FOLDER, run_dir / SNAPSHOTS_FOLDER):
+        for path in folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
 
 
 def clear(run_dir: Path) -> None:

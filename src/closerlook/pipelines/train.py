@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
+import shutil
+import signal
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass
+import traceback
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from closerlook.callbacks.interruption import Interrupted, stoppable
 from closerlook.models.loading import ModelError
+from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
 from closerlook.pipelines.logging_targets import live_sink, log_snapshots, open_loggers
-from closerlook.pipelines.run_state import FAILED, FINISHED, RUNNING, decide, identity_digest, write_state
+from closerlook.pipelines.run_state import (
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    RUNNING,
+    decide,
+    identity_digest,
+    only_process,
+    plan,
+    write_state,
+)
 from closerlook.results.files import write_text
-from closerlook.results.run import CONFIG_FILE, RESULTS_FOLDER, SNAPSHOTS_FOLDER, RunInfo
+from closerlook.results.run import CONFIG_FILE, RESULTS_FOLDER, RUN_FILE, SNAPSHOTS_FOLDER, RunError, RunInfo
 
 log = logging.getLogger(__name__)
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -52,56 +71,102 @@ def train(config: DictConfig) -> TrainOutcome:
         config: A composed ``train`` configuration.
 
     Raises:
-        RunError: The run directory holds another configuration.
+        RunError: The run directory holds another configuration, another process is at work in it, a checkpoint is
+            damaged, or the disk is full.
+        Interrupted: SIGTERM or Ctrl-C came; the same command goes on from there.
         DataError: The data is missing or malformed.
         ModelError: The encoder cannot be loaded.
         SnapshotError: A snapshot cannot be written.
     """
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     run_dir = Path(settings["run_dir"])
+    with stoppable():
+        if not is_leader():
+            return _follow(config, settings, run_dir)
+        with only_process(run_dir):
+            return _lead(config, settings, run_dir)
+
+
+def _lead(config: DictConfig, settings: dict[str, Any], run_dir: Path) -> TrainOutcome:
+    """Decide, run, and record how it ended."""
     decision = decide(run_dir, settings, overwrite=settings["overwrite"], ckpt_path=settings["ckpt_path"])
     if decision.action == "skip":
         return TrainOutcome(run_dir, RunInfo.load(run_dir), {}, skipped=True)
-    digest = identity_digest(settings)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    write_state(run_dir, RUNNING, digest)
+    if decision.action == "resume":
+        log.info("going on from %s (%s)", decision.checkpoint, decision.reason)
+    record = partial(write_state, run_dir, digest=identity_digest(settings), launch=launch_id())
+    record(RUNNING, checkpoint=str(decision.checkpoint or ""))
     try:
         outcome = _fit(config, settings, run_dir, decision.checkpoint)
-    except BaseException as error:
-        write_state(run_dir, FAILED, digest, f"{type(error).__name__}: {error}")
+    except (Interrupted, KeyboardInterrupt) as stop:
+        record(INTERRUPTED, error=str(stop) or "stopped by SIGINT")
         raise
-    write_state(run_dir, FINISHED, digest)
+    except BaseException as error:
+        with suppress(OSError):  # a full disk, say: the error itself matters more
+            record(FAILED, error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+            raise RunError(_disk_full(run_dir, error)) from error
+        raise
+    finally:
+        forget_launch()
+    record(FINISHED)
     return outcome
 
 
-def _fit(config: DictConfig, settings: dict[str, Any], run_dir: Path, checkpoint: Path | None) -> TrainOutcome:
+def _follow(config: DictConfig, settings: dict[str, Any], run_dir: Path) -> TrainOutcome:
+    """One more process of a launch: it does what the first one decided, and writes nothing of its own."""
+    planned = plan(run_dir, settings, overwrite=settings["overwrite"], ckpt_path=settings["ckpt_path"])
+    if planned.action == "skip":
+        return TrainOutcome(run_dir, RunInfo.load(run_dir), {}, skipped=True)
+    checkpoint = await_leader(run_dir).checkpoint
+    return _fit(config, settings, run_dir, Path(checkpoint) if checkpoint else None, leads=False)
+
+
+def _disk_full(run_dir: Path, error: OSError) -> str:
+    free = shutil.disk_usage(run_dir).free / 1e6
+    return (
+        f"the disk is full: could not write {error.filename or 'a file'} in {run_dir} ({error.strerror}; "
+        f"{free:.0f} MB are free). The last checkpoint and all complete snapshots are kept. Make room "
+        "(`python train.py ... estimate=true` says how much), then run the same command again"
+    )
+
+
+def _fit(
+    config: DictConfig, settings: dict[str, Any], run_dir: Path, checkpoint: Path | None, *, leads: bool = True
+) -> TrainOutcome:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forked workers would warn and fall back to it anyway
     import pytorch_lightning as pl
     from hydra.utils import instantiate
 
+    from closerlook.callbacks.checkpoint import AtomicCheckpointIO
     from closerlook.callbacks.history_logger import HistoryLogger
     from closerlook.callbacks.snapshot import SnapshotCallback
 
     pl.seed_everything(settings["seed"], workers=True, verbose=False)
-    data, module, info = _build(config, settings)
-    info.save(run_dir)
-    write_text(run_dir / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
+    data, module, info = build(config, settings)
     with ExitStack() as stack:
-        loggers = open_loggers(stack, settings, run_dir, info, job_type="train")
+        loggers: list[Any] = []
+        if leads:
+            info = _same_inputs(info, run_dir, checkpoint)
+            info.save(run_dir)
+            write_text(run_dir / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
+            loggers = open_loggers(stack, settings, run_dir, info, job_type="train")
         history = HistoryLogger(run_dir, _step_of(checkpoint))
         callbacks = _callbacks(config, settings, run_dir, loggers)
-        options = {} if "validation" in data.splits else {"limit_val_batches": 0}
+        options: dict[str, Any] = {} if "validation" in data.splits else {"limit_val_batches": 0}
         trainer = instantiate(config.trainer, _convert_="object", _partial_=True)(
-            callbacks=callbacks, logger=[history, *loggers], default_root_dir=str(run_dir), **options
+            callbacks=callbacks,
+            logger=[history, *loggers],
+            default_root_dir=str(run_dir),
+            plugins=[*_plugins(config), AtomicCheckpointIO()],
+            **options,
         )
         start = time.perf_counter()
-        trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        _run_to_the_end(trainer, module, data, checkpoint)
         seconds = time.perf_counter() - start
         tested = trainer.test(module, datamodule=data, verbose=False)
         snapshots = [c for c in callbacks if isinstance(c, SnapshotCallback)]
-        if snapshots:
+        if snapshots and leads:
             log_snapshots(loggers, run_dir, info)
     return TrainOutcome(
         run_dir=run_dir,
@@ -113,7 +178,56 @@ def _fit(config: DictConfig, settings: dict[str, Any], run_dir: Path, checkpoint
     )
 
 
-def _build(config: DictConfig, settings: dict[str, Any]) -> tuple[Any, Any, RunInfo]:
+def _run_to_the_end(trainer: Any, module: Any, data: Any, checkpoint: Path | None) -> None:
+    """Train; when a signal asked to stop, raise once everything is saved.
+
+    Raises:
+        Interrupted: SIGTERM or Ctrl-C came.
+    """
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+    from closerlook.callbacks.graceful_stop import GracefulStop
+
+    stop = next(c for c in trainer.callbacks if isinstance(c, GracefulStop))
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
+    except SIGTERMException:
+        raise Interrupted(stop.signum or signal.SIGTERM) from None
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        if trainer.interrupted:
+            raise Interrupted(signal.SIGINT) from None
+        raise
+    if trainer.interrupted or stop.signum is not None:
+        raise Interrupted(stop.signum or signal.SIGINT)
+
+
+def _same_inputs(info: RunInfo, run_dir: Path, checkpoint: Path | None) -> RunInfo:
+    """The run's description; a resumed run must find the data and the weights that it started with.
+
+    Raises:
+        RunError: They have changed.
+    """
+    if checkpoint is None or not (run_dir / RUN_FILE).is_file():
+        return info
+    before = RunInfo.load(run_dir)
+    for name in ("checksums", "model_revision", "label_names", "n_updates"):
+        was, now = getattr(before, name), getattr(info, name)
+        if was != now:
+            raise RunError(
+                f"{run_dir} was begun with other inputs: {name} was {was}, now {now}. Going on would mix the two. "
+                "Put the old files back, or train again from the start with overwrite=true"
+            )
+    return replace(info, created=before.created)
+
+
+def _plugins(config: DictConfig) -> list[Any]:
+    """Lightning plugins of the user's own."""
+    from hydra.utils import instantiate
+
+    return list(instantiate(config.trainer.get("plugins")) or [])
+
+
+def build(config: DictConfig, settings: dict[str, Any]) -> tuple[Any, Any, RunInfo]:
     """The data, the module and the run's description, from flat settings."""
     from hydra.utils import instantiate
 
@@ -221,11 +335,13 @@ def _split_note(split: str, report: Any) -> str:
 def _callbacks(config: DictConfig, settings: dict[str, Any], run_dir: Path, loggers: list[Any]) -> list[Any]:
     from hydra.utils import instantiate
 
+    from closerlook.callbacks.graceful_stop import GracefulStop
     from closerlook.callbacks.live_probe import LiveProbeCallback
     from closerlook.callbacks.snapshot import SnapshotCallback
     from closerlook.models.settings import SnapshotSettings
 
     callbacks = [instantiate(node) for node in (config.callbacks or {}).values() if node is not None]
+    callbacks.append(GracefulStop())
     if not settings["trainer"].get("enable_progress_bar", True):
         from pytorch_lightning.callbacks import ProgressBar
 
