@@ -105,10 +105,11 @@ def build_corpus(
             as many labels as examples.
     """
     splits, o = dict(splits), options or SplitOptions()
-    if "validation" not in splits and o.validation_fraction:
-        splits["train"], splits["validation"] = carve(splits["train"], o.validation_fraction, o.split_seed)
     _require_examples(name, splits)
     _require_classes(name, splits["train"])
+    if "validation" not in splits and o.validation_fraction:
+        splits["train"], splits["validation"] = carve(splits["train"], o.validation_fraction, o.split_seed)
+        _require_examples(name, splits)
     for split, texts in splits.items():
         limit = o.limit_train_texts if split == "train" else o.limit_test_texts
         splits[split] = limit_texts(texts, limit, o.split_seed)

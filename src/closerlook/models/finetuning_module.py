@@ -102,6 +102,23 @@ class FineTuningModule(pl.LightningModule):
         for name, metric in metrics.items():
             self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=stage == "val")
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the checkpoint of another model before anything of it is loaded.
+
+        Raises:
+            ModelError: Weights are missing, too many, or of other shapes.
+        """
+        own = {name: tuple(value.shape) for name, value in self.state_dict().items()}
+        found = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
+        other = sorted(name for name in own.keys() | found.keys() if own.get(name) != found.get(name))
+        if other:
+            name = other[0]
+            raise ModelError(
+                f"the checkpoint {self.trainer.ckpt_path} holds another model: got {name} of shape "
+                f"{found.get(name)}, expected {own.get(name)} ({len(other)} differ). Resume with the task and the "
+                "model it was written with, or start anew with ckpt_path=null"
+            )
+
     def configure_optimizers(self) -> Any:
         """Optimizer with linear warm-up and linear decay to zero, stepped every update."""
         optimizer = self._optimizer_factory(self._parameter_groups())

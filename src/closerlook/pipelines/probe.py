@@ -118,12 +118,15 @@ def choose_scope(reader: SnapshotReader, steps: Any, layers: Any, splits: list[s
 
     Raises:
         RunError: Something was asked for that is not stored.
+        SnapshotError: A table of examples is damaged.
     """
     chosen_steps = _choose("steps", steps, reader.steps, {"all": reader.steps, "first_last": _ends(reader.steps)})
     chosen_layers = _choose("layers", layers, reader.layers, {"all": reader.layers, "last": reader.layers[-1:]})
     missing = [split for split in splits if split not in reader.splits]
     if missing or not splits:
         raise RunError(f"splits={splits}: the run stores {list(reader.splits)}")
+    for split in splits:
+        reader.examples(split)  # a damaged table would fail every cell
     return Scope(chosen_steps, chosen_layers, tuple(splits))
 
 

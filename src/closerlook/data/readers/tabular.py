@@ -146,6 +146,8 @@ def _load(origin: str, builder: str, cached: bool = False, **options: Any) -> di
             splits = loaded if isinstance(loaded, Mapping) else {"train": loaded}
             return {str(name): _table(f"{origin} ({name})", split) for name, split in splits.items()}
         except Exception as error:  # the readers underneath raise whatever they please
+            if "corresponds to no data" in str(error):
+                raise DataError(f"{origin} has no rows; expected at least one. Check the file") from error
             raise DataError(
                 f"{origin} cannot be read: {_first_cause(error)}. Expected UTF-8 text in the format of its ending, "
                 "as many values in every row: mend the file, or give another copy of it"
