@@ -1,6 +1,6 @@
 """DirectProbe's workloads: wall and CPU time, peak memory, work done, and the ratio to a baseline of the same run.
 
-    python tests/benchmarks/bench_direct_probe.py [W1 W2 W3 R W4 predict] [--jobs 2] [--no-baseline]
+    python tests/benchmarks/bench_direct_probe.py [W1 W2 W3 R W4 predict] [--jobs 2] [--no-baseline] [--prove]
 
 Each measurement is a process of its own, so that peak memory is its own. Vectors are made once and kept in
 .cache/bench, where results.json and growth.png are written too. A workload whose answer is not the known one fails.
@@ -149,6 +149,17 @@ def run_predict(jobs: int) -> dict[str, Any]:
     return measured | {"n": len(test.y), "clusters": probe.n_clusters_, "accuracy": round(score, 4)}
 
 
+def run_proof(name: str) -> dict[str, Any]:
+    """Prove the clusters of a workload by their certificates and an independent replay of the order."""
+    sys.path.insert(0, str(bench_spaces.PROJECT / "tests" / "unit" / "probing"))
+    from hull_oracles import prove_partition
+
+    from closerlook.probing import DirectProbe
+
+    X, y = load(name)
+    return {"refusals_proved": prove_partition(X, y, DirectProbe(n_jobs=-1).fit(X, y))}
+
+
 def run_svc(name: str) -> dict[str, Any]:
     """All pairs of labels that can be separated by scikit-learn's hard-margin SVC, one thread."""
     from itertools import combinations
@@ -204,9 +215,9 @@ def run_child(kind: str, name: str, jobs: int) -> dict[str, Any]:
         return {}
     if kind == "predict":
         return run_predict(jobs)
-    return {"probe": lambda: run_probe(name, jobs), "svc": lambda: run_svc(name), "linkage": lambda: run_linkage(name)}[
-        kind
-    ]()
+    if kind == "probe":
+        return run_probe(name, jobs)
+    return {"svc": run_svc, "linkage": run_linkage, "prove": run_proof}[kind](name)
 
 
 def growth(jobs: int, baseline: bool) -> dict[str, dict[str, Any]]:
@@ -259,6 +270,7 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", default=["W1", "W3", "R", "predict", "W2", "W4"])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--no-baseline", action="store_true")
+    parser.add_argument("--prove", action="store_true", help="prove the clusters of W1-W3 and R by a replay")
     parser.add_argument("--child", nargs=2, metavar=("KIND", "NAME"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -278,6 +290,8 @@ def main() -> None:
                 "svc_cpu_s": svc["cpu_s"],
                 "svc_over_ours": round(svc["cpu_s"] / results[name]["cpu_s"], 1),
             }
+        if options.prove and name != "predict":
+            results[name] |= child("prove", name, options.jobs)
         show(name, results[name] | {"goal": GOALS[name]})
     (CACHE / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
 

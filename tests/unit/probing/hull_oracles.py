@@ -10,6 +10,7 @@ import highspy
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.spatial.distance import cdist
 
 FloatArray = NDArray[np.float64]
 
@@ -123,3 +124,104 @@ def small_sets(n_sets: int, seed: int = 0) -> Iterator[tuple[FloatArray, NDArray
         if t % 7 == 3:
             X = np.hstack([X, X[:, :1] * 2.0])
         yield X, y
+
+
+def prove_partition(X: FloatArray, y: NDArray[np.generic], probe: object) -> int:
+    """Prove that a fitted probe's clusters are the exact greedy ones, without asking its solver for anything.
+
+    Merges that were done are allowed because the final hulls, which contain all earlier ones, are separated (its
+    certificates, checked by one product each). Merges that were refused show a common point with a cluster of that
+    moment. The order is replayed here with plain distance matrices. Labels without a refusal need no order.
+
+    Returns:
+        The number of refusals checked.
+    """
+    X = np.asarray(X, dtype=np.float64) - np.asarray(X, dtype=np.float64).mean(axis=0)
+    assert all(probe.certificates_.verify(pair) for pair in probe.certificates_)
+    refusals = {frozenset(r.merged.tolist()): r for r in probe.refusals_}
+    assert len(refusals) == len(probe.refusals_)
+    involved = {label for r in probe.refusals_ for label in (y[r.merged[0]], y[r.rival[0]])}
+    alone = {int(i) for group in probe.contradictions_ for i in group}
+    clusters = {int(i): {int(i)} for i in np.flatnonzero(np.isin(y, list(involved)))}
+    labels = [_Replay(X, [i for i in clusters if y[i] == label and i not in alone]) for label in sorted(involved)]
+    checked = 0
+    while True:
+        heads = [(*head, label) for label in labels if (head := label.closest()) is not None]
+        if not heads:
+            break
+        nearest = min(head[0] for head in heads)
+        _, i, j, label = min((0, *head[1:3], head[3]) for head in heads if head[0] <= nearest + 1e-12)
+        refusal = refusals.get(frozenset(clusters[i] | clusters[j]))
+        if refusal is None:
+            clusters[i] |= clusters.pop(j)
+            label.merge(i, j, X[sorted(clusters[i])].mean(axis=0))
+            continue
+        _check_refusal(X, refusal, clusters)
+        label.refuse(i, j)
+        checked += 1
+    assert checked == len(refusals)
+    assert all(len(set(probe.labels_[sorted(members)])) == 1 for members in clusters.values())
+    assert len(clusters) == np.isin(probe.cluster_labels_, list(involved)).sum()
+    return checked
+
+
+def _check_refusal(X: FloatArray, refusal: object, clusters: dict[int, set[int]]) -> None:
+    assert clusters.get(int(refusal.rival.min())) == set(refusal.rival.tolist())
+    inside = np.isin(refusal.support, refusal.merged)
+    assert np.isin(refusal.support[~inside], refusal.rival).all()
+    weights = refusal.weights
+    assert weights.min() >= 0
+    assert abs(weights[inside].sum() - 1) < 1e-9
+    assert abs(weights[~inside].sum() - 1) < 1e-9
+    points = X[refusal.support]
+    miss = weights[inside] @ points[inside] - weights[~inside] @ points[~inside]
+    assert np.linalg.norm(miss) < 1e-9 * np.linalg.norm(X, axis=1).max()
+
+
+class _Replay:
+    """Closest pairs of one label by a full matrix of centroid distances; named by their smallest members."""
+
+    def __init__(self, X: FloatArray, points: list[int]) -> None:
+        self.names = np.array(points, dtype=np.int64)
+        self.centroids = X[self.names].copy()
+        self.distances = cdist(self.centroids, self.centroids)
+        np.fill_diagonal(self.distances, np.inf)
+        self.refused = np.zeros(self.distances.shape, dtype=bool)
+        self.lowest = self.distances.min(axis=1, initial=np.inf)
+
+    def __lt__(self, other: object) -> bool:
+        return False  # heads are compared by their pairs; this only lets min() carry the label along
+
+    def closest(self) -> tuple[float, int, int] | None:
+        if not len(self.names) or not np.isfinite(self.lowest.min()):
+            return None
+        row = int(np.flatnonzero(self.lowest <= self.lowest.min() + 1e-12)[0])
+        column = int(np.flatnonzero(self.distances[row] <= self.lowest.min() + 1e-12)[0])
+        return float(self.lowest[row]), int(self.names[row]), int(self.names[column])
+
+    def merge(self, i: int, j: int, centroid: FloatArray) -> None:
+        a, b = np.searchsorted(self.names, [i, j])
+        self.centroids[a] = centroid
+        gone = np.isinf(self.distances[a]) & ~self.refused[a]
+        self.refused[a] |= self.refused[b]
+        self.refused[:, a] = self.refused[a]
+        fresh = np.linalg.norm(self.centroids - centroid, axis=1)
+        fresh[gone | self.refused[a]] = np.inf
+        self._set(a, fresh)
+        self._set(b, np.full(len(self.names), np.inf))
+
+    def refuse(self, i: int, j: int) -> None:
+        a, b = np.searchsorted(self.names, [i, j])
+        self.refused[a, b] = self.refused[b, a] = True
+        row = self.distances[a].copy()
+        row[b] = np.inf
+        self._set(a, row)
+
+    def _set(self, at: int, row: FloatArray) -> None:
+        row[at] = np.inf
+        lost = self.distances[:, at] <= self.lowest
+        self.distances[at] = self.distances[:, at] = row
+        self.lowest = np.minimum(self.lowest, row)
+        self.lowest[at] = row.min(initial=np.inf)
+        stale = np.flatnonzero(lost & (row > self.lowest))
+        self.lowest[stale] = self.distances[stale].min(axis=1, initial=np.inf)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hull_oracles import brute_force_clusters, lp_meets, rotation, small_sets
+from hull_oracles import brute_force_clusters, lp_meets, prove_partition, rotation, small_sets
 
 from closerlook.probing import DirectProbe, hull_distance
 
@@ -127,3 +127,22 @@ def test_clusters_are_separated_by_their_certificates():
         assert probe.certificates_.verify((i, j))
         again = hull_distance(X[members[i]], X[members[j]])
         assert probe.cluster_distances_[i, j] == pytest.approx(again.distance, rel=2e-6)
+
+
+def test_a_larger_partition_is_proved_by_its_certificates_and_a_replay():
+    rng = np.random.default_rng(9)
+    for d, labels in ((5, 3), (12, 2)):
+        X, y = rng.normal(size=(400, d)), rng.integers(0, labels, 400)
+        X[7], y[7], y[9] = X[9], 0, 1
+        probe = DirectProbe().fit(X, y)
+        assert len(probe.contradictions_) == 1
+        assert prove_partition(X, y, probe) > 20
+
+
+def test_a_wrong_partition_cannot_be_proved():
+    rng = np.random.default_rng(9)
+    X, y = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)
+    probe = DirectProbe().fit(X, y)
+    probe.refusals_ = probe.refusals_[:-1]
+    with pytest.raises(AssertionError):
+        prove_partition(X, y, probe)
