@@ -97,7 +97,7 @@ class TrainTestAnalysis:
 
         found = train_test_similarity(
             *read_train_test(reader, cell),
-            lambda X, y: label_distances(X, y).distances,
+            lambda X, y: label_distances(X, y, max_clusters=500).distances,
             n_draws=self.n_draws,
             random_state=self.random_state,
         )

@@ -19,7 +19,7 @@ from closerlook.results.store import CellKey
 if TYPE_CHECKING:
     from closerlook.probing import DirectProbe
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -50,38 +50,47 @@ class LabelDistances:
         return self.n_clusters == len(self.classes)
 
 
-def label_distances(X: np.ndarray, y: np.ndarray, *, min_cluster_size: int = 1) -> LabelDistances:
+def label_distances(
+    X: np.ndarray, y: np.ndarray, *, min_cluster_size: int = 1, max_clusters: int | None = None
+) -> LabelDistances:
     """Run DirectProbe on one labelled space.
 
     Args:
         X: (n_examples, n_features) vectors.
         y: (n_examples,) labels.
         min_cluster_size: Clusters with fewer points are left out of the distances.
+        max_clusters: With more clusters than this the distances are left undefined: they would be means over
+            up to millions of cluster pairs, and the paper defines them for one cluster per label. None: no limit.
     """
     from closerlook.probing import DirectProbe
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         probe = DirectProbe(min_cluster_size=min_cluster_size, n_jobs=1).fit(X, y)
-    return from_probe(probe, len(y), tuple(dict.fromkeys(str(w.message) for w in caught)))
+        found = from_probe(probe, len(y), max_clusters)
+    return replace(found, warnings=found.warnings + tuple(dict.fromkeys(str(w.message) for w in caught)))
 
 
-def from_probe(probe: DirectProbe, n_examples: int, messages: tuple[str, ...] = ()) -> LabelDistances:
+def from_probe(probe: DirectProbe, n_examples: int, max_clusters: int | None = None) -> LabelDistances:
     """What a fitted DirectProbe found.
 
     Args:
         probe: A fitted probe.
         n_examples: Number of examples it was fitted on.
-        messages: What the solver reported.
+        max_clusters: See :func:`label_distances`.
     """
+    n, n_clusters = len(probe.classes_), int(probe.n_clusters_)
+    measured = max_clusters is None or n_clusters <= max(max_clusters, n)
+    note = f"{n_clusters} clusters, over the limit of {max_clusters}: distances between labels left undefined"
+    undefined = np.full((n, n), np.nan)
     return LabelDistances(
         classes=tuple(str(c) for c in probe.classes_),
         n_examples=n_examples,
-        n_clusters=int(probe.n_clusters_),
+        n_clusters=n_clusters,
         n_contradictions=len(probe.contradictions_),
-        distances=probe.label_distances_,
-        min_distances=probe.min_distances_,
-        warnings=messages,
+        distances=probe.label_distances_ if measured else undefined,
+        min_distances=probe.min_distances_ if measured else undefined[0],
+        warnings=() if measured else (note,),
     )
 
 
@@ -91,9 +100,11 @@ class DirectProbeAnalysis:
 
     Attributes:
         min_cluster_size: Clusters with fewer points are left out of the distances; 1 keeps all.
+        max_clusters: With more clusters than this, distances between labels are left undefined.
     """
 
     min_cluster_size: int = 1
+    max_clusters: int | None = 500
     name: str = "direct"
 
     def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
@@ -104,7 +115,7 @@ class DirectProbeAnalysis:
         """Label distances of one space."""
         step = _step(cell)
         X, y = reader.vectors(step, cell.split, cell.layer), reader.labels(cell.split)
-        found = label_distances(X, y, min_cluster_size=self.min_cluster_size)
+        found = label_distances(X, y, min_cluster_size=self.min_cluster_size, max_clusters=self.max_clusters)
         return distance_rows(found, cell.probe, step, reader.epoch(step), cell.layer, cell.split)
 
 
@@ -128,10 +139,10 @@ def distance_rows(
         _mean(row(m.MEAN_DISTANCE, None), every),
     ]
     for label, value in zip(found.classes, minimum, strict=True):
-        rows.append(row(m.MIN_DISTANCE, _number(value), label, note=_reason(value)))
+        rows.append(row(m.MIN_DISTANCE, _number(value), label, note=_reason(value, note)))
     for (i, a), (j, b) in combinations(enumerate(found.classes), 2):
         value = found.distances[i, j]
-        rows.append(row(m.LABEL_DISTANCE, _number(value), a, b, note=_reason(value)))
+        rows.append(row(m.LABEL_DISTANCE, _number(value), a, b, note=_reason(value, note)))
     return rows
 
 
@@ -147,8 +158,8 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _reason(value: float) -> str:
-    return "no clusters left to measure, or only one label" if math.isnan(value) else ""
+def _reason(value: float, note: str) -> str:
+    return (note or "no clusters left to measure, or only one label") if math.isnan(value) else ""
 
 
 def _step(cell: CellKey) -> int:

@@ -31,15 +31,20 @@ class LiveProbeCallback(pl.Callback):
     Args:
         splits: Splits to look at.
         min_cluster_size: See :class:`DirectProbeAnalysis`; give probe.py the same to share the cells.
+        max_clusters: The same.
         max_classes: Leave out spaces with more labels than this, to bound the time.
     """
 
     def __init__(
-        self, splits: Sequence[str] = ("train",), min_cluster_size: int = 1, max_classes: int | None = None
+        self,
+        splits: Sequence[str] = ("train",),
+        min_cluster_size: int = 1,
+        max_clusters: int | None = 500,
+        max_classes: int | None = None,
     ) -> None:
         self.splits = tuple(splits)
         self.max_classes = max_classes
-        self.probe = DirectProbeAnalysis(min_cluster_size=min_cluster_size)
+        self.probe = DirectProbeAnalysis(min_cluster_size, max_clusters)
         self.sinks: list[Sink] = []
         self._store: ResultStore | None = None
         self._snapshots: Path | None = None
