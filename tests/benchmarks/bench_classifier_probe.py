@@ -94,7 +94,9 @@ def compare(dtype: str, result: MLPGridResult, train: Task, test: Task, n_jobs: 
     final = scikit_learn([(result.best.hidden, result.best.alpha, seed) for seed in range(5)], outer, n_jobs)
     ours = {(cell.hidden, cell.alpha): cell for cell in result.cells}
     pairs = [ours[size, float(alpha)] for size, alpha in zip(sizes, alphas, strict=True)]
-    gaps = np.array(cells["accuracy"]) - [cell.heldout_accuracy for cell in pairs]
+    # A cell that halving dropped was scored half-trained: only finished cells can be compared.
+    both = zip(cells["accuracy"], pairs, strict=True)
+    gaps = np.array([theirs - cell.heldout_accuracy for theirs, cell in both if cell.status != "dropped"] or [np.nan])
     return {
         "what": f"scikit-learn {dtype}",
         "wall_s_extrapolated": round(8 * cells["wall"] + final["wall"], 1),
@@ -102,7 +104,7 @@ def compare(dtype: str, result: MLPGridResult, train: Task, test: Task, n_jobs: 
         "final_accuracy": round(float(np.mean(final["accuracy"])), 4),
         "final_std": round(float(np.std(final["accuracy"], ddof=1)), 4),
         "heldout_gap_mean": round(float(gaps.mean()), 4),
-        "heldout_gap_std": round(float(gaps.std(ddof=1)), 4),
+        "heldout_gap_std": round(float(gaps.std()), 4),
         "n_iter": cells["n_iter"],
         "n_iter_batched": [cell.n_iter for cell in pairs],
     }
