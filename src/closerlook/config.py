@@ -158,6 +158,7 @@ def register() -> None:
     store.store(name="probe_schema", node=ProbeConfig)
     OmegaConf.register_new_resolver("closerlook.variant", variant, replace=True)
     OmegaConf.register_new_resolver("closerlook.paper_epochs", paper_epochs, replace=True)
+    OmegaConf.register_new_resolver("closerlook.folder", folder_name, replace=True)
     OmegaConf.register_new_resolver("closerlook.directory", lambda path: str(path or "."), replace=True)
 
 
@@ -178,6 +179,15 @@ def variant(overrides: Any) -> str:
     if len(name) > _NAME_LENGTH:
         name = f"{name[: _NAME_LENGTH - 9]}-{hashlib.sha256(','.join(kept).encode()).hexdigest()[:8]}"
     return f"__{name}"
+
+
+def folder_name(name: Any) -> str:
+    """A task's or model's name as one folder: whatever it holds, runs stay below ``paths.runs_dir``.
+
+    Returns:
+        ``"google-bert"`` for ``"google/bert"``, ``"x"`` for ``"../x"``.
+    """
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", str(name)).strip(".-") or "unnamed"
 
 
 def paper_epochs(model: str) -> int:

@@ -358,9 +358,21 @@ def _callbacks(config: DictConfig, settings: dict[str, Any], run_dir: Path, logg
 
 
 def _step_of(checkpoint: Path | None) -> int | None:
-    """The number of updates at a checkpoint."""
+    """The number of updates at a checkpoint.
+
+    Raises:
+        RunError: It is no checkpoint, or holds Python objects, which are never unpickled.
+    """
     if checkpoint is None:
         return None
+    import pickle  # its errors only
+
     import torch
 
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"the checkpoint {checkpoint} cannot be read: got {type(error).__name__}, expected tensors and plain "
+            "values of a run of train.py (Python objects are never unpickled). Pass another one with ckpt_path=..."
+        ) from error
