@@ -44,6 +44,19 @@ class PathSettings:
 
 
 @dataclass
+class SweepSettings:
+    """How a sweep (``-m``) goes about its jobs.
+
+    Attributes:
+        plan: Print what each job would do, and do nothing.
+        isolate: Run each job in a process of its own, so that a crash or running out of memory ends only that job.
+    """
+
+    plan: bool = False
+    isolate: bool = True
+
+
+@dataclass
 class TrainConfig:
     """Settings of train.py.
 
@@ -60,6 +73,8 @@ class TrainConfig:
         seed: Seeds weights of the head, order of the data and dropout.
         ckpt_path: Checkpoint to resume from; null resumes an interrupted run by itself.
         overwrite: Delete what an earlier run left in the same directory.
+        estimate: Measure a few batches, print what the job takes (time, memory, disk), and do nothing.
+        sweep: How a sweep goes about its jobs.
         tags: Tags of the run.
         run_dir: The run's directory.
     """
@@ -76,6 +91,8 @@ class TrainConfig:
     seed: int = 0
     ckpt_path: str | None = None
     overwrite: bool = False
+    estimate: bool = False
+    sweep: SweepSettings = field(default_factory=SweepSettings)
     tags: list[str] = field(default_factory=list)
     run_dir: str = "${hydra:runtime.output_dir}"
 
@@ -130,7 +147,8 @@ IDENTITY_KEYS = ("task", "model", "finetuning", "snapshot", "optimizer", "traine
 """Settings that decide what a run computes; the others decide where it goes and who sees it."""
 
 _NOT_IN_NAME = re.compile(
-    r"^(\+*)(task|model|seed|overwrite|ckpt_path|tags|run_dir)=|^\+*(logger|paths|hydra|trainer|callbacks)[.=/@]"
+    r"^(\+*)(task|model|seed|overwrite|ckpt_path|estimate|tags|run_dir)="
+    r"|^\+*(sweep|logger|paths|hydra|trainer|callbacks)[.=/@]"
 )
 _NAME_LENGTH = 100
 

@@ -81,6 +81,7 @@ def test_paper_preset_tunes_base_for_three_epochs(model: str, epochs: int) -> No
 
 def test_run_directory_names_what_differs() -> None:
     assert variant(["task=pos", "seed=1", "logger=none", "trainer.devices=2", "paths.data_dir=/x"]) == ""
+    assert variant(["task=pos", "estimate=true", "sweep.plan=true", "hydra/launcher=joblib"]) == ""
     assert variant(["task=pos", "finetuning.epochs=1"]) == "__finetuning.epochs-1"
     assert variant(["b=2", "a=1"]) == variant(["a=1", "b=2"]) == "__a-1__b-2"
     assert "/" not in variant(["task.data_files={train: /a/b.csv}"])

@@ -8,16 +8,16 @@ import hashlib
 import json
 import multiprocessing
 import os
-import random
 import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -153,7 +153,7 @@ def _digest(content: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def job(small: tuple[str, ...], processes: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def job(small: tuple[str, ...], processes: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A directory for runs, how to configure one in it, and what an uninterrupted one gives."""
     os.environ["OMP_NUM_THREADS"] = "1"
     root = tmp_path_factory.mktemp("kill")
@@ -162,7 +162,7 @@ def job(small: tuple[str, ...], processes: Any, tmp_path_factory: pytest.TempPat
         return config("train", f"run_dir={run_dir}", "logger=none", *small, *RUN, *more)
 
     finish(processes, train, configured(root / "reference"))
-    yield root, configured, fingerprint(root / "reference")
+    return root, configured, fingerprint(root / "reference")
 
 
 def check_nothing_half_written_is_visible(run_dir: Path) -> None:
@@ -215,8 +215,7 @@ def moments(seconds: float, n: int) -> list[list[Kill]]:
         during("metrics", ".metrics.csv*.tmp"),
         during("after the last update", "snapshots/step-00000018"),
     ]
-    rng = random.Random(0)
-    delays = [Kill(f"after {t:.2f} s", t) for t in (rng.uniform(0, seconds) for _ in range(n - len(aimed)))]
+    delays = [Kill(f"after {t:.2f} s", t) for t in np.random.default_rng(0).uniform(0, seconds, n - len(aimed))]
     alone = [[kill] for kill in aimed + delays[6:]]
     return [*alone, delays[:3], delays[3:6]]  # the last two runs are killed three times each
 

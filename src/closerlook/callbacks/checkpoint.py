@@ -95,7 +95,7 @@ class RunCheckpoint(ModelCheckpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the random states and the place in the epoch, and write the training metrics up to here: the two must not drift apart."""
+        """Add the random states and the place in the epoch; write the metrics up to here, so that none is missing."""
         checkpoint[RANDOM_STATE_KEY] = _gather(random_state(), trainer.world_size)
         checkpoint[LOADER_STATE_KEY] = trainer.train_dataloader.state_dict()  # type: ignore[union-attr]
         for logger in trainer.loggers:

@@ -85,7 +85,7 @@ class SnapshotCallback(pl.Callback):
             positions = data.stratified_subset(split, self.settings.max_examples)
             self._splits[split] = _Split(positions)
             if trainer.is_global_zero:
-                write_examples(self.root, split, _example_table(data.encoded(split).examples, positions))
+                write_examples(self.root, split, example_table(data.encoded(split).examples, positions))
         if trainer.is_global_zero and (removed := discard_unfinished(self.root)):
             log.warning("removed %d unfinished snapshot(s) of an interrupted run", len(removed))
         trainer.strategy.barrier("closerlook-snapshots-ready")
@@ -207,7 +207,8 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
             child.training = training
 
 
-def _example_table(examples: ExampleTable, positions: np.ndarray) -> pd.DataFrame:
+def example_table(examples: ExampleTable, positions: np.ndarray) -> pd.DataFrame:
+    """The rows of a split that a snapshot stores, as :func:`write_examples` wants them."""
     columns = {
         "example_id": examples.example_ids,
         "text_id": examples.text_ids,

@@ -94,8 +94,9 @@ def _lead(config: DictConfig, settings: dict[str, Any], run_dir: Path) -> TrainO
         return TrainOutcome(run_dir, RunInfo.load(run_dir), {}, skipped=True)
     if decision.action == "resume":
         log.info("going on from %s (%s)", decision.checkpoint, decision.reason)
-    record = partial(write_state, run_dir, digest=identity_digest(settings), launch=launch_id())
-    record(RUNNING, checkpoint=str(decision.checkpoint or ""))
+    details = {"launch": launch_id(), "checkpoint": str(decision.checkpoint or "")}
+    record = partial(write_state, run_dir, digest=identity_digest(settings), **details)
+    record(RUNNING)
     try:
         outcome = _fit(config, settings, run_dir, decision.checkpoint)
     except (Interrupted, KeyboardInterrupt) as stop:
@@ -312,6 +313,11 @@ def _describe(settings: dict[str, Any], corpus: Any, loaded: Any, data: Any) -> 
 
 def _updates_per_epoch(batches: int, trainer: dict[str, Any]) -> int:
     """Optimizer updates in an epoch when the batches are shared out over processes and accumulated."""
+    return math.ceil(math.ceil(batches / n_processes(trainer)) / int(trainer.get("accumulate_grad_batches", 1)))
+
+
+def n_processes(trainer: dict[str, Any]) -> int:
+    """How many processes a trainer's settings ask for, over all machines."""
     devices = trainer.get("devices", 1)
     if isinstance(devices, list):
         devices = len(devices)
@@ -319,8 +325,7 @@ def _updates_per_epoch(batches: int, trainer: dict[str, Any]) -> int:
         import torch
 
         devices = max(1, torch.cuda.device_count())
-    processes = devices * int(trainer.get("num_nodes", 1))
-    return math.ceil(math.ceil(batches / processes) / int(trainer.get("accumulate_grad_batches", 1)))
+    return devices * int(trainer.get("num_nodes", 1))
 
 
 def _split_note(split: str, report: Any) -> str:

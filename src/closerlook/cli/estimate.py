@@ -1,0 +1,85 @@
+"""The table of ``estimate=true``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from closerlook.pipelines.estimate import Estimate
+
+
+_estimates: list[Estimate] = []
+"""What this process has estimated: the jobs of a sweep."""
+
+
+def print_estimate(found: Estimate, run_dir: Path) -> None:
+    """Print what a job takes.
+
+    Args:
+        found: The estimate.
+        run_dir: Where the job would write; says how much room there is.
+    """
+    _estimates.append(found)
+    info = found.info
+    grid = Table(title=f"{info.title} on {found.device}: estimate, nothing was started", title_justify="left",
+                 box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
+    for name, justify in (("what", "left"), ("how much", "right"), ("each", "left")):
+        grid.add_column(name, justify=justify)  # type: ignore[arg-type]
+    n_stored = sum(found.n_examples.values())
+    splits = ", ".join(f"{n:,} {split}" for split, n in found.n_examples.items())
+    grid.add_row("training examples", f"{info.n_train:,}", f"{found.subwords:,} subwords an epoch with padding")
+    grid.add_row("updates", f"{info.n_updates:,}", f"{found.update_s:.3f} s an update, {info.n_epochs} epochs")
+    grid.add_row("training", duration(found.train_s), "forward, backward, optimizer")
+    grid.add_row("validation, test", duration(found.validation_s), "")
+    grid.add_row("snapshots", f"{found.n_snapshots}", f"{splits}; {found.n_layers} layers of {info.hidden_size}")
+    grid.add_row("  time", duration(found.snapshot_s), f"{found.forward_ms:.2f} ms an example, {n_stored:,} examples")
+    grid.add_row("  disk", size(found.n_snapshots * found.snapshot_bytes), f"{size(found.snapshot_bytes)} a snapshot")
+    grid.add_row("checkpoints", size(found.checkpoint_bytes), "best and last; weights and optimizer")
+    if found.peak_bytes is not None:
+        grid.add_row("GPU memory", size(found.peak_bytes), "most in use during the updates measured")
+    for probe in found.probes:
+        grid.add_row(f"probe {probe.name}", f"about {duration(probe.seconds)}", f"{probe.n_cells} cells, on one core")
+    grid.add_row("[bold]train.py[/bold]", duration(found.total_s), f"and {size(found.disk_bytes)} on disk")
+    grid.add_row("[bold]probe.py[/bold]", f"about {duration(sum(p.seconds for p in found.probes))}",
+                 "on one core; divided by n_jobs")  # fmt: skip
+    console = Console(highlight=False)
+    console.print(grid)
+    existing = next(folder for folder in (run_dir, *run_dir.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    if found.disk_bytes > free:
+        console.print(f"[red]only {size(free)} are free at {existing}[/red]: "
+                      "lower snapshot.max_examples, or set snapshot.dtype=float16")  # fmt: skip
+
+
+def print_total() -> None:
+    """What all jobs of a sweep take together; nothing for a single job."""
+    if len(_estimates) > 1:
+        train, probes = sum(e.total_s for e in _estimates), sum(p.seconds for e in _estimates for p in e.probes)
+        disk = sum(e.disk_bytes for e in _estimates)
+        Console(highlight=False).print(
+            f"\n[bold]{len(_estimates)} jobs[/bold] one after the other: train.py {duration(train)} and {size(disk)} on "
+            f"disk; probe.py about {duration(probes)} on one core"
+        )
+    _estimates.clear()
+
+
+def duration(seconds: float) -> str:
+    """``5 s``, ``3.2 min``, ``1.5 h``."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def size(n_bytes: float) -> str:
+    """``12.3 MB``."""
+    for unit, length in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= length:
+            return f"{n_bytes / length:.1f} {unit}"
+    return f"{n_bytes / 1e3:.1f} kB"
