@@ -215,7 +215,11 @@ def moments(seconds: float, n: int) -> list[list[Kill]]:
         during("metrics", ".metrics.csv*.tmp"),
         during("after the last update", "snapshots/step-00000018"),
     ]
-    delays = [Kill(f"after {t:.2f} s", t) for t in np.random.default_rng(0).uniform(0, seconds, n - len(aimed))]
+    started = during("", "snapshots/step-00000000").seen
+    delays = [
+        Kill(f"{t:.2f} s after the start", t, started)
+        for t in np.random.default_rng(0).uniform(0, seconds, n - len(aimed))
+    ]
     alone = [[kill] for kill in aimed + delays[6:]]
     return [*alone, delays[:3], delays[3:6]]  # the last two runs are killed three times each
 
@@ -225,9 +229,9 @@ def test_training_killed_at_many_moments_ends_where_an_uninterrupted_run_ends(
     processes: Any, job: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root, configured, _ = job
-    start = time.monotonic()
     finish(processes, train, configured(root / "timed"))
-    plans = moments(time.monotonic() - start, n=32)
+    first, last = (root / "timed" / name for name in ("snapshots/step-00000000", "state.json"))
+    plans = moments(last.stat().st_mtime - first.stat().st_mtime, n=36)
     at = Counter[str]()
     for i, kills in enumerate(plans):
         at.update(kill_and_compare(processes, job, kills, root / f"loop-{i}"))

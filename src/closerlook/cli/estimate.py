@@ -63,8 +63,8 @@ def print_total() -> None:
         train, probes = sum(e.total_s for e in _estimates), sum(p.seconds for e in _estimates for p in e.probes)
         disk = sum(e.disk_bytes for e in _estimates)
         Console(highlight=False).print(
-            f"\n[bold]{len(_estimates)} jobs[/bold] one after the other: train.py {duration(train)} and {size(disk)} on "
-            f"disk; probe.py about {duration(probes)} on one core"
+            f"\n[bold]{len(_estimates)} jobs[/bold] one after the other: train.py {duration(train)} and {size(disk)} "
+            f"on disk; probe.py about {duration(probes)} on one core"
         )
     _estimates.clear()
 

@@ -12,7 +12,6 @@ import time
 import traceback
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +94,10 @@ def _lead(config: DictConfig, settings: dict[str, Any], run_dir: Path) -> TrainO
     if decision.action == "resume":
         log.info("going on from %s (%s)", decision.checkpoint, decision.reason)
     details = {"launch": launch_id(), "checkpoint": str(decision.checkpoint or "")}
-    record = partial(write_state, run_dir, digest=identity_digest(settings), **details)
+
+    def record(status: str, **more: str) -> None:
+        write_state(run_dir, status, identity_digest(settings), **details, **more)
+
     record(RUNNING)
     try:
         outcome = _fit(config, settings, run_dir, decision.checkpoint)
