@@ -28,7 +28,7 @@ def e2_clusters(summary: StudySummary) -> go.Figure:
     """E2: clusters before and after, one line a model and task."""
     rows = []
     for row in summary.rows:
-        before, after = row.values[m.N_CLUSTERS]
+        before, after = row.moments[m.N_CLUSTERS]
         rows.append((f"{row.task}, {row.model}", before.mean, after.mean, row.n_labels))
     return clusters_before_after(rows)
 

@@ -47,7 +47,7 @@ class MainRow:
         n_probed: Seeds with results before and after tuning.
         n_labels: Labels in training; NaN when not measured.
         classifier: The probe whose accuracy is shown.
-        values: By measure, before and after.
+        moments: By measure, before and after.
         paper: The paper's cell, where the setting is the paper's.
         status: Empty when complete, else what is missing.
     """
@@ -58,7 +58,7 @@ class MainRow:
     n_probed: int
     n_labels: float
     classifier: str
-    values: dict[str, tuple[SeedMean, SeedMean]]
+    moments: dict[str, tuple[SeedMean, SeedMean]]
     paper: paper.Cell | None = None
     status: str = ""
 

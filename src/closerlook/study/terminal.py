@@ -49,7 +49,7 @@ def main_table(summary: StudySummary) -> Table:
         grid.add_column(name_of(measure), justify="right")
     grid.add_column("")
     for row in summary.rows:
-        cells = [_pair(measure, *row.values[measure]) for measure in MAIN_MEASURES]
+        cells = [_pair(measure, *row.moments[measure]) for measure in MAIN_MEASURES]
         grid.add_row(escape(row.task), escape(row.model), f"{row.n_probed}/{row.n_seeds}", *cells, row.status)
     return grid
 

@@ -13,15 +13,17 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import pandas as pd
+
 from closerlook.results.run import RunInfo
 from closerlook.study import figures as draw
 from closerlook.study.claims import headline
+from closerlook.study.frames import claim_cells_frame, claims_frame, main_frame
 from closerlook.study.join import Study
 from closerlook.study.summary import MAIN_MEASURES, StudySummary
 from closerlook.study.terminal import measured, where
@@ -94,12 +96,10 @@ def study_info(study: Study) -> StudyInfo:
 
 
 def _log(run: Run, summary: StudySummary, claims: Sequence[Claim], page: Path | None) -> None:
-    import wandb
-
     content: dict[str, Any] = {
-        CLAIMS: wandb.Table(columns=list(CLAIM_COLUMNS), data=claim_rows(claims)),
-        CLAIM_CELLS: wandb.Table(columns=list(CELL_COLUMNS), data=cell_rows(claims)),
-        MAIN_TABLE: wandb.Table(columns=main_columns(), data=main_rows(summary)),
+        CLAIMS: _table(claims_frame(claims)),
+        CLAIM_CELLS: _table(claim_cells_frame(claims)),
+        MAIN_TABLE: _table(main_frame(summary)),
         CLUSTERS: draw.e2_clusters(summary),
     }
     content |= {f"study/cross_{segment(matrix.model)}": draw.e5_matrix(matrix) for matrix in summary.matrices}
@@ -109,49 +109,12 @@ def _log(run: Run, summary: StudySummary, claims: Sequence[Claim], page: Path | 
         run.save(str(page), base_path=str(page.parent), policy="now")
 
 
-CLAIM_COLUMNS: tuple[str | int, ...] = ("claim", "verdict", "here", "paper", "measured", "rule")
-CELL_COLUMNS: tuple[str | int, ...] = (
-    "claim", "where", "model", "task", "tuned on", "before", "after", "effect", "low", "high", "paper",
-    "paper's effect", "verdict", "why",
-)  # fmt: skip
+def _table(frame: pd.DataFrame) -> Any:
+    """A ``wandb.Table`` in which a missing number is empty."""
+    import wandb
 
-
-def claim_rows(claims: Sequence[Claim]) -> list[Any]:
-    """One row a claim, columns :data:`CLAIM_COLUMNS`."""
-    return [[c.statement, str(c.verdict), c.reason, c.paper, c.effect, c.rule] for c in claims]
-
-
-def cell_rows(claims: Sequence[Claim]) -> list[Any]:
-    """One row a claim and cell, columns :data:`CELL_COLUMNS`; a missing number is None."""
-    return [
-        [
-            claim.key, where(cell), cell.model, cell.task, cell.tuned_on, _number(cell.before), _number(cell.after),
-            _number(cell.effect.value), _number(cell.effect.low), _number(cell.effect.high), cell.paper,
-            _number(cell.paper_effect), str(cell.verdict), cell.reason,
-        ]
-        for claim in claims
-        for cell in claim.cells
-    ]  # fmt: skip
-
-
-def main_columns() -> list[str | int]:
-    """Columns of the main table."""
-    numbers = [f"{measure}, {moment}{part}" for measure in MAIN_MEASURES for moment in ("before", "after")
-               for part in ("", " low", " high")]  # fmt: skip
-    return ["task", "model", "probe", "seeds", "labels", *numbers, "missing"]
-
-
-def main_rows(summary: StudySummary) -> list[Any]:
-    """One row a task and model, columns :func:`main_columns`."""
-    return [
-        [
-            row.task, row.model, row.classifier, row.n_probed, _number(row.n_labels),
-            *(_number(value) for measure in MAIN_MEASURES for found in row.values[measure]
-              for value in (found.mean, found.low, found.high)),
-            row.status,
-        ]
-        for row in summary.rows
-    ]  # fmt: skip
+    rows: list[Any] = frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
+    return wandb.Table(columns=[str(name) for name in frame.columns], data=rows)
 
 
 def summary_values(summary: StudySummary, claims: Sequence[Claim]) -> Iterator[tuple[str, float | str]]:
@@ -163,7 +126,7 @@ def summary_values(summary: StudySummary, claims: Sequence[Claim]) -> Iterator[t
             yield f"claims/{claim.key}/effect", sum(known) / len(known)
     for row in summary.rows:
         for measure in MAIN_MEASURES:
-            for moment, found in zip(("before", "after"), row.values[measure], strict=True):
+            for moment, found in zip(("before", "after"), row.moments[measure], strict=True):
                 if found.n:
                     yield f"study/{segment(row.task)}/{segment(row.model)}/{moment}/{measure}", found.mean
 
@@ -183,7 +146,3 @@ def _line(*parts: str) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

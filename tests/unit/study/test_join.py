@@ -95,7 +95,7 @@ def test_what_is_missing_is_told(tables: ModuleType, tmp_path: Path) -> None:
     for part in ("broken", "No run yet: dep, minilm_l6; pos, bert_tiny.", "Not probed yet: dep/bert_tiny/seed-0",
                  "Not finished, so the last snapshot is not the end: pos/minilm_l6/seed-0"):  # fmt: skip
         assert part in told
-    before, after = summary.rows[1].values[m.ACCURACY]  # noqa: PD011 - not a data frame
+    before, after = summary.rows[1].moments[m.ACCURACY]
     assert before.n == after.n == 0
     assert np.isnan(before.mean)
 

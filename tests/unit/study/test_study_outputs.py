@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from types import ModuleType
 
@@ -25,17 +24,11 @@ from closerlook.results.rows import ResultRow, to_table
 from closerlook.study import figures as draw
 from closerlook.study.cells import cells_of
 from closerlook.study.claims import claims_of
+from closerlook.study.frames import claim_cells_frame, claims_frame, main_frame
 from closerlook.study.join import Study, load_study
 from closerlook.study.summary import summarise
 from closerlook.study.terminal import number, print_study
-from closerlook.tracking.study_run import (
-    CELL_COLUMNS,
-    cell_rows,
-    claims_markdown,
-    main_columns,
-    main_rows,
-    summary_values,
-)
+from closerlook.tracking.study_run import claims_markdown, summary_values
 
 
 @pytest.fixture
@@ -90,13 +83,16 @@ def test_numbers_are_signed_and_missing_ones_are_a_dash(value: float, text: str)
     assert number(value) == text
 
 
-def test_rows_for_the_dashboard_are_plain_and_complete(study: Study) -> None:
+def test_tables_and_summary_values_hold_what_was_measured(study: Study) -> None:
     cells = cells_of(study)
     summary, claims = summarise(study, cells), claims_of(cells)
-    rows = cell_rows(claims)
-    assert all(len(row) == len(CELL_COLUMNS) for row in rows)
-    assert all(len(row) == len(main_columns()) for row in main_rows(summary))
-    json.dumps([rows, main_rows(summary)], allow_nan=False)
+    assert claims_frame(claims)["verdict"].tolist() == [str(claim.verdict) for claim in claims]
+    found = claim_cells_frame(claims).set_index(["claim", "where"])
+    assert found.loc[("accuracy", "pos, minilm_l6"), "effect"] == pytest.approx(0.3)
+    assert np.isnan(found.loc[("memorisation", "pos, minilm_l6"), "effect"])
+    main = main_frame(summary).set_index("task")
+    assert main.loc["pos", "accuracy, after"] == pytest.approx(0.9)
+    assert main.loc["pos", "n_clusters, before"] == 60
     values = dict(summary_values(summary, claims))
     assert values["claims/accuracy/verdict"] == "supported"
     assert values["claims/accuracy/effect"] == pytest.approx(0.3)
