@@ -19,9 +19,20 @@ import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 _EPS = 2.220446049250313e-16
-_FLAGS = {"reassoc", "contract", "nsz"}  # lets dot products be vectorised; NaN and infinity keep their meaning
+#: Products may be reordered, so that they are vectorised; NaN and infinity keep their meaning. Division by zero
+#: gives infinity as in numpy: the checks would cost more than they find.
+_COMPILE = {
+    "cache": True,
+    "nogil": True,
+    "fastmath": {"reassoc", "contract", "nsz"},
+    "error_model": "numpy",
+}
 
 UNDECIDED, DISJOINT, MEET = 0, 1, 2
 
@@ -37,7 +48,7 @@ _DENSE_ROWS = 192  # pairs with fewer points are priced in full at each step
 _BATCH = 40  # points that enter the working set at a full pricing, per side
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(**_COMPILE)
 def _dot(a, b, n):  # type: ignore[no-untyped-def]
     total = 0.0
     for i in range(n):
@@ -45,13 +56,13 @@ def _dot(a, b, n):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(**_COMPILE)
 def _axpy(scale, a, out, start, stop):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
         out[i] += scale * a[i]
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(**_COMPILE)
 def _lower_solve(R, v, k):  # type: ignore[no-untyped-def]
     """Solve R' w = v in place (R upper triangular)."""
     for c in range(k):
@@ -62,7 +73,7 @@ def _lower_solve(R, v, k):  # type: ignore[no-untyped-def]
             v[i] -= row[i] * f
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(**_COMPILE)
 def _upper_solve(R, v, k):  # type: ignore[no-untyped-def]
     """Solve R w = v in place (R upper triangular)."""
     for i in range(k - 1, -1, -1):
@@ -73,7 +84,7 @@ def _upper_solve(R, v, k):  # type: ignore[no-untyped-def]
         v[i] = total / row[i]
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(**_COMPILE)
 def _remove_column(R, YA, YB, at, k):  # type: ignore[no-untyped-def]
     """Drop column ``at`` of the k x k factor and make it triangular again; the two right-hand sides follow."""
     for r in range(k):
@@ -97,7 +108,7 @@ def _remove_column(R, YA, YB, at, k):  # type: ignore[no-untyped-def]
         YB[c + 1] = cs * YB[c + 1] - sn * t
 
 
-@njit(cache=True, nogil=True)
+@njit(**_COMPILE)
 def _grown(R, capacity):  # type: ignore[no-untyped-def]
     bigger = np.zeros((capacity, capacity))
     k = R.shape[0]
@@ -105,7 +116,7 @@ def _grown(R, capacity):  # type: ignore[no-untyped-def]
     return bigger
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(**_COMPILE)
 def _combine(P, S, x, k, z):  # type: ignore[no-untyped-def]
     """Write z = sum x_i P[S_i] and return |z|^2."""
     d = z.shape[0]
@@ -116,7 +127,7 @@ def _combine(P, S, x, k, z):  # type: ignore[no-untyped-def]
     return _dot(z, z, d)
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(**_COMPILE)
 def _price(P, z, rows, n_rows, g):  # type: ignore[no-untyped-def]
     d = z.shape[0]
     for i in range(n_rows):
@@ -124,7 +135,7 @@ def _price(P, z, rows, n_rows, g):  # type: ignore[no-untyped-def]
         g[r] = _dot(P[r], z, d)
 
 
-@njit(cache=True, nogil=True)
+@njit(**_COMPILE)
 def _admit(g, bound, lo, hi, inside, rows, n_rows, batch):  # type: ignore[no-untyped-def]
     """Add to the working set the up to ``batch`` rows of lo..hi with the lowest score below ``bound``."""
     best = np.empty(batch, dtype=np.int64)
@@ -146,7 +157,7 @@ def _admit(g, bound, lo, hi, inside, rows, n_rows, batch):  # type: ignore[no-un
     return n_rows
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(**_COMPILE)
 def _gram_column(P, S, k, p, nA, tau, v):  # type: ignore[no-untyped-def]
     """Inner products of row p with the support, plus tau where both are on one side; returns its own square."""
     d = P.shape[1]
@@ -157,7 +168,7 @@ def _gram_column(P, S, k, p, nA, tau, v):  # type: ignore[no-untyped-def]
     return _dot(P[p], P[p], d) + tau
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(**_COMPILE)
 def _pivot(P, S, k, p, nA, tau, R, v, square):  # type: ignore[no-untyped-def]
     """Squared distance of the (augmented) row p to the span of the support; ``v`` holds R^-T of its products."""
     pivot = square - _dot(v, v, k)
@@ -179,7 +190,7 @@ def _pivot(P, S, k, p, nA, tau, R, v, square):  # type: ignore[no-untyped-def]
     return _dot(rest, rest, d) + tau * (onA * onA + onB * onB)
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(**_COMPILE)
 def _append(P, S, k, p, nA, tau, R, YA, YB, v):  # type: ignore[no-untyped-def]
     """Extend the factor by row p; False if p adds no direction to the support."""
     square = _gram_column(P, S, k, p, nA, tau, v)
@@ -197,7 +208,7 @@ def _append(P, S, k, p, nA, tau, R, YA, YB, v):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(**_COMPILE)
 def _direction(S, x, k, g, nA, R, YA, YB, move):  # type: ignore[no-untyped-def]
     """Write the change of weights that leads to the optimum on the affine hulls of the support.
 
@@ -220,7 +231,7 @@ def _direction(S, x, k, g, nA, R, YA, YB, move):  # type: ignore[no-untyped-def]
     _upper_solve(R, move, k)
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(**_COMPILE)
 def _descend(P, S, x, k, g, nA, R, YA, YB, z, move):  # type: ignore[no-untyped-def]
     """Go to the optimum on the support; at each wall drop the points whose weight is 0 and aim again.
 
@@ -253,7 +264,7 @@ def _descend(P, S, x, k, g, nA, R, YA, YB, z, move):  # type: ignore[no-untyped-
             g[S[i]] = _dot(P[S[i]], z, d)
 
 
-@njit(cache=True, nogil=True)
+@njit(**_COMPILE)
 def _packed(R, YA, YB, k):  # type: ignore[no-untyped-def]
     """The factor and its right-hand sides in one array."""
     packed = np.empty((k, k + 2))
@@ -263,31 +274,56 @@ def _packed(R, YA, YB, k):  # type: ignore[no-untyped-def]
     return packed
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
-def nearest_points(P, nA, z, scale, tol, enough, max_iter, S, x, k, factor, tau):  # type: ignore[no-untyped-def]
-    """Nearest points of two hulls.
+@njit(**_COMPILE)
+def _middle(X, a, b, z, centre):  # type: ignore[no-untyped-def]
+    """Write the difference of the means of X[a] and X[b], and the middle between them."""
+    d = X.shape[1]
+    z[:] = 0.0
+    centre[:] = 0.0
+    for i in a:
+        _axpy(1.0 / len(a), X[i], z, 0, d)
+    for i in b:
+        _axpy(1.0 / len(b), X[i], centre, 0, d)
+    for j in range(d):
+        mean_a, mean_b = z[j], centre[j]
+        z[j] = mean_a - mean_b
+        centre[j] = 0.5 * (mean_a + mean_b)
 
-    Args:
-        P: (m, d) rows of A, then negated rows of B, both relative to one centre.
-        nA: number of rows of A.
-        z: (d,) direction from B to A that picks the first points; receives the shortest vector from the hull
-            of B to that of A.
-        scale: largest norm of a row of P.
-        tol: relative duality gap at which to stop.
-        enough: stop as soon as the hulls are known to be farther apart than this; 0 asks for a verdict only,
-            infinity for the distance.
-        max_iter: number of steps allowed.
-        S: (>= d + 4,) receives the support (row numbers).
-        x: (>= d + 4,) receives its weights.
-        k: number of points of S and x to start from, with both sides among them; 0 for a cold start.
-        factor: (k, k + 2) factor of that support with its two right-hand sides, as an earlier call returned it
-            for the same centre and tau; (0, 0) to form it anew.
-        tau: weight of the two constraints in the factor, about the square of the extent.
 
-    Returns:
-        verdict, upper bound, lower bound, support size, number of steps, factor.
+@njit(**_COMPILE)
+def _gather(X, a, b, centre, P):  # type: ignore[no-untyped-def]
+    """Write rows a, and negated rows b, relative to the centre; return the largest norm."""
+    d = X.shape[1]
+    largest = 0.0
+    for t in range(len(a) + len(b)):
+        row, sign = (X[a[t]], 1.0) if t < len(a) else (X[b[t - len(a)]], -1.0)
+        for j in range(d):
+            P[t, j] = sign * (row[j] - centre[j])
+        largest = max(largest, _dot(P[t], P[t], d))
+    return math.sqrt(largest)
+
+
+@njit(**_COMPILE)
+def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, centre, tau):  # type: ignore[no-untyped-def]
+    """Nearest points of the hulls of X[a] and X[b]; see `solve_pair` and `decide_pair`.
+
+    It is called from Python only: every compiled caller would be optimised together with all of it again, which
+    takes longer than the calls will ever save.
     """
-    m, d = P.shape
+    m, nA, d = len(a) + len(b), len(a), X.shape[1]
+    P, z, middle = np.empty((m, d)), np.empty(d), np.empty(d)
+    _middle(X, a, b, z, middle)
+    k = len(warm)
+    if k > 0:
+        middle[:] = centre
+    scale = _gather(X, a, b, middle, P)
+    if k == 0:
+        tau = scale * scale if scale > 0.0 else 1.0
+    S, x = np.zeros(d + 4, dtype=np.int64), np.zeros(d + 4)
+    S[:k] = warm
+    x[:k] = warm_weights
+    if max_iter < 0:
+        max_iter = 50 * (d + 20) + 2 * m
     g = np.empty(m)
     inside = np.zeros(m, dtype=np.bool_)
     rows = np.arange(m)
@@ -327,7 +363,7 @@ def nearest_points(P, nA, z, scale, tol, enough, max_iter, S, x, k, factor, tau)
     meet_at, loose_at, clear_at = MEET_TOLERANCE * scale, STALLED_MEET_TOLERANCE * scale, ROUNDING * scale
     enough = max(enough, clear_at)
 
-    step = 0
+    step, verdict, upper = 0, UNDECIDED, np.inf
     while step < max_iter:
         step += 1
         upper = math.sqrt(zz)
@@ -365,7 +401,9 @@ def nearest_points(P, nA, z, scale, tol, enough, max_iter, S, x, k, factor, tau)
             n_rows = _admit(g, lamB, nA, m, inside, rows, n_rows, _BATCH)
             full = True
         if lower > clear_at and (lower > enough or upper - lower <= tol * upper):
-            return DISJOINT, max(math.sqrt(_combine(P, S, x, k, fresh)), lower), lower, k, step, _packed(R, YA, YB, k)
+            verdict = DISJOINT
+            upper = max(math.sqrt(_combine(P, S, x, k, fresh)), lower)
+            break
         if upper <= meet_at and lower <= clear_at:
             break
 
@@ -390,70 +428,53 @@ def nearest_points(P, nA, z, scale, tol, enough, max_iter, S, x, k, factor, tau)
             since_progress, best = 0, zz
         if since_progress > (6 if near else 60 + 2 * d):
             break
-    # A common point, or out of digits or steps: an answer only if it is proved within rounding.
-    _price(P, z, np.arange(m), m, g)
-    upper = math.sqrt(_dot(z, z, d))
-    lower = (np.min(g[:nA]) + np.min(g[nA:])) / upper if upper > 0.0 else 0.0
-    upper = math.sqrt(_combine(P, S, x, k, fresh))
-    if lower > clear_at and (lower > enough or upper - lower <= tol * upper):
-        return DISJOINT, upper, lower, k, step, _packed(R, YA, YB, k)
-    if upper <= loose_at and lower <= clear_at:
-        return MEET, upper, 0.0, k, step, np.empty((0, 0))
-    return UNDECIDED, upper, lower, k, step, np.empty((0, 0))
+    if verdict == UNDECIDED:
+        # A common point, or out of digits or steps: an answer only if it is proved within rounding.
+        _price(P, z, np.arange(m), m, g)
+        upper = math.sqrt(_dot(z, z, d))
+        lower = (np.min(g[:nA]) + np.min(g[nA:])) / upper if upper > 0.0 else 0.0
+        upper = math.sqrt(_combine(P, S, x, k, fresh))
+        if lower > clear_at and (lower > enough or upper - lower <= tol * upper):
+            verdict = DISJOINT
+        elif upper <= loose_at and lower <= clear_at:
+            verdict, lower = MEET, 0.0
+    return verdict, upper, lower, S[:k].copy(), x[:k].copy(), z, step, _packed(R, YA, YB, k), middle, tau
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
-def _middle(X, a, b, z, centre):  # type: ignore[no-untyped-def]
-    """Write the difference of the means of X[a] and X[b], and the middle between them."""
-    d = X.shape[1]
-    z[:] = 0.0
-    centre[:] = 0.0
-    for i in a:
-        _axpy(1.0 / len(a), X[i], z, 0, d)
-    for i in b:
-        _axpy(1.0 / len(b), X[i], centre, 0, d)
-    for j in range(d):
-        mean_a, mean_b = z[j], centre[j]
-        z[j] = mean_a - mean_b
-        centre[j] = 0.5 * (mean_a + mean_b)
+_COLD = np.empty(0, dtype=np.int64), np.empty(0), np.empty((0, 0)), np.empty(0), 1.0
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
-def _gather(X, a, b, centre, P):  # type: ignore[no-untyped-def]
-    """Write rows a, and negated rows b, relative to the centre; return the largest norm."""
-    d = X.shape[1]
-    largest = 0.0
-    for t in range(len(a) + len(b)):
-        row, sign = (X[a[t]], 1.0) if t < len(a) else (X[b[t - len(a)]], -1.0)
-        for j in range(d):
-            P[t, j] = sign * (row[j] - centre[j])
-        largest = max(largest, _dot(P[t], P[t], d))
-    return math.sqrt(largest)
+def solve_pair(
+    X: FloatArray, a: IntArray, b: IntArray, tol: float, enough: float, max_iter: int
+) -> tuple[int, float, float, IntArray, FloatArray, FloatArray, int]:
+    """Nearest points of the hulls of X[a] and X[b].
 
-
-@njit(cache=True, nogil=True)
-def solve_pair(X, a, b, tol, enough, max_iter):  # type: ignore[no-untyped-def]
-    """Nearest points of the hulls of X[a] and X[b]; max_iter < 0 for the default limit.
+    Args:
+        X: (n, d) points.
+        a: rows of the first set.
+        b: rows of the second set.
+        tol: relative duality gap at which to stop.
+        enough: stop as soon as the hulls are known to be farther apart than this; 0 asks for a verdict only,
+            infinity for the distance.
+        max_iter: number of steps allowed; negative for a limit that is far above what is needed.
 
     Returns:
-        verdict code, upper bound, lower bound, support (positions in a, then len(a) + positions in b),
-        its weights, the shortest vector from b to a, number of steps.
+        verdict code, upper bound, lower bound, support (positions in a, then len(a) + positions in b), its
+        weights, the shortest vector from b to a, number of steps.
     """
-    m, d = len(a) + len(b), X.shape[1]
-    P, z, centre = np.empty((m, d)), np.empty(d), np.empty(d)
-    _middle(X, a, b, z, centre)
-    scale = _gather(X, a, b, centre, P)
-    limit = max_iter if max_iter >= 0 else 50 * (d + 20) + 2 * m
-    tau = scale * scale if scale > 0.0 else 1.0
-    S, x = np.zeros(d + 4, dtype=np.int64), np.zeros(d + 4)
-    verdict, upper, lower, k, steps, _ = nearest_points(
-        P, len(a), z, scale, tol, enough, limit, S, x, 0, np.empty((0, 0)), tau
-    )
-    return verdict, upper, lower, S[:k].copy(), x[:k].copy(), z, steps
+    return nearest_points(X, a, b, tol, enough, max_iter, *_COLD)[:7]
 
 
-@njit(cache=True, nogil=True)
-def decide_pair(X, a, b, warm, warm_weights, factor, centre, tau):  # type: ignore[no-untyped-def]
+def decide_pair(
+    X: FloatArray,
+    a: IntArray,
+    b: IntArray,
+    warm: IntArray,
+    warm_weights: FloatArray,
+    factor: FloatArray,
+    centre: FloatArray,
+    tau: float,
+) -> tuple[int, IntArray, FloatArray, FloatArray, int, FloatArray, FloatArray, float]:
     """Verdict only, from the support of an earlier answer about fewer points.
 
     Args:
@@ -462,45 +483,13 @@ def decide_pair(X, a, b, warm, warm_weights, factor, centre, tau):  # type: igno
         b: rows of the second set.
         warm: support to start from, as positions in a, then len(a) + positions in b; none for a cold start.
         warm_weights: its weights.
-        factor: what the earlier call returned; (0, 0) for none.
-        centre: (d,) the earlier call's; any for a cold start.
-        tau: the earlier call's; any for a cold start.
+        factor: what the earlier call returned: (k, k + 2), the triangular factor of the support's products with
+            the right-hand sides of the two constraints.
+        centre: (d,) the earlier call's.
+        tau: the earlier call's weight of the constraints in the factor.
 
     Returns:
         verdict code, support, weights, shortest vector from b to a, number of steps, factor, centre, tau.
     """
-    m, d = len(a) + len(b), X.shape[1]
-    P, z, middle = np.empty((m, d)), np.empty(d), np.empty(d)
-    _middle(X, a, b, z, middle)
-    k = len(warm)
-    if k > 0:
-        middle[:] = centre
-    scale = _gather(X, a, b, middle, P)
-    if k == 0:
-        tau = scale * scale if scale > 0.0 else 1.0
-    S, x = np.zeros(d + 4, dtype=np.int64), np.zeros(d + 4)
-    S[:k] = warm
-    x[:k] = warm_weights
-    limit = 50 * (d + 20) + 2 * m
-    verdict, _, _, k, steps, factor = nearest_points(P, len(a), z, scale, 1e-6, 0.0, limit, S, x, k, factor, tau)
-    return verdict, S[:k].copy(), x[:k].copy(), z, steps, factor, middle, tau
-
-
-@njit(cache=True, nogil=True)
-def solve_batch(X, members, start, pairs, tol, enough, bounds):  # type: ignore[no-untyped-def]
-    """Distances of many pairs of sets, without certificates.
-
-    Args:
-        X: (n, d) points.
-        members: point numbers, set after set.
-        start: (n_sets + 1,) where each set begins in ``members``.
-        pairs: (n_pairs, 2) set numbers.
-        tol: relative duality gap.
-        enough: see ``nearest_points``.
-        bounds: (n_pairs, 3) receives verdict, upper and lower bound.
-    """
-    for t in range(pairs.shape[0]):
-        a = members[start[pairs[t, 0]] : start[pairs[t, 0] + 1]]
-        b = members[start[pairs[t, 1]] : start[pairs[t, 1] + 1]]
-        verdict, upper, lower, _, _, _, _ = solve_pair(X, a, b, tol, enough, -1)
-        bounds[t, 0], bounds[t, 1], bounds[t, 2] = verdict, upper, lower
+    answer = nearest_points(X, a, b, 1e-6, 0.0, -1, warm, warm_weights, factor, centre, tau)
+    return answer[0], *answer[3:]

@@ -130,14 +130,11 @@ def _solve_with_proof(
 def _solve_bounds(
     X: FloatArray, sets: Sequence[IntArray], pairs: IntArray, tol: float, n_jobs: int | None
 ) -> FloatArray:
-    members = np.concatenate(list(sets))
-    start = np.concatenate([[0], np.cumsum([len(s) for s in sets])])
     bounds = np.empty((len(pairs), 3))
 
     def solve(chunk: IntArray) -> None:
-        out = np.empty((len(chunk), 3))
-        _active_set.solve_batch(X, members, start, np.ascontiguousarray(pairs[chunk]), tol, np.inf, out)
-        bounds[chunk] = out
+        for t in chunk:
+            bounds[t] = _active_set.solve_pair(X, sets[pairs[t, 0]], sets[pairs[t, 1]], tol, np.inf, -1)[:3]
 
     Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(solve)(chunk) for chunk in _schedule(sets, pairs))
     return bounds
