@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from closerlook.study.cells import StudyCell
-from closerlook.study.claim_tests import (
-    accuracy_rises,
+from closerlook.study.claim_distances import (
     apart_beyond_scatter,
-    becomes_linear,
     distances_grow,
-    exception_diverges,
     keeps_order,
-    memorises,
     related_grows,
-    train_test_falls,
-    train_test_falls_matched,
     unrelated_shrinks,
     upper_layers_move_more,
+)
+from closerlook.study.claim_tests import (
+    accuracy_rises,
+    becomes_linear,
+    exception_diverges,
+    memorises,
+    train_test_falls,
+    train_test_falls_matched,
 )
 from closerlook.study.verdicts import SIGN_RULE, Claim, ClaimCell, Verdict, overall
 
