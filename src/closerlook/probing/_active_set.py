@@ -16,6 +16,7 @@ another module.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -27,7 +28,7 @@ IntArray = NDArray[np.int64]
 _EPS = 2.220446049250313e-16
 #: Products may be reordered, so that they are vectorised; NaN and infinity keep their meaning. Division by zero
 #: gives infinity as in numpy: the checks would cost more than they find.
-_COMPILE = {
+_COMPILE: dict[str, Any] = {
     "cache": True,
     "nogil": True,
     "fastmath": {"reassoc", "contract", "nsz"},
@@ -311,6 +312,7 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
     takes longer than the calls will ever save.
     """
     m, nA, d = len(a) + len(b), len(a), X.shape[1]
+    none = int(np.int64(0))  # numba would compile all callees a second time for a literal 0
     P, z, middle = np.empty((m, d)), np.empty(d), np.empty(d)
     _middle(X, a, b, z, middle)
     k = len(warm)
@@ -333,7 +335,7 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
     iA = np.argmin(g[:nA])
     iB = nA + np.argmin(g[nA:])
     if not dense:
-        n_rows = _admit(g, np.inf, 0, nA, inside, rows, 0, _BATCH)
+        n_rows = _admit(g, np.inf, none, nA, inside, rows, none, _BATCH)
         n_rows = _admit(g, np.inf, nA, m, inside, rows, n_rows, _BATCH)
     capacity = min(64, d + 4)
     YA, YB = np.zeros(d + 4), np.zeros(d + 4)
@@ -343,7 +345,7 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
     while capacity <= k:
         capacity = min(2 * capacity, d + 4)
     R = np.zeros((capacity, capacity))
-    kept = 0
+    kept = none
     for i in range(k):
         if factor.shape[0] == k:
             R[i, i:k] = factor[i, i:k]
@@ -397,7 +399,7 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
             for r in range(m):
                 if not inside[r]:
                     g[r] = _dot(P[r], z, d)
-            n_rows = _admit(g, lamA, 0, nA, inside, rows, n_rows, _BATCH)
+            n_rows = _admit(g, lamA, none, nA, inside, rows, n_rows, _BATCH)
             n_rows = _admit(g, lamB, nA, m, inside, rows, n_rows, _BATCH)
             full = True
         if lower > clear_at and (lower > enough or upper - lower <= tol * upper):
