@@ -8,8 +8,10 @@ import hashlib
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -29,6 +31,7 @@ from closerlook.config import config_dir, register
 from closerlook.pipelines.probe import probe
 from closerlook.pipelines.train import train
 from closerlook.representations.reader import SnapshotReader
+from closerlook.results.run import RunError
 from closerlook.results.store import ResultStore
 
 pytestmark = pytest.mark.e2e
@@ -336,3 +339,80 @@ def test_run_stopped_at_any_time_goes_on(processes: Any, job: Any, signum: int, 
     assert json.loads((run_dir / "state.json").read_text())["status"] in ("interrupted", "finished")
     finish(processes, train, configured(run_dir))
     assert fingerprint(run_dir) == expected
+
+
+def train_on_a_full_disk(job: DictConfig) -> None:
+    """No file may grow over 5 MB: snapshots fit, a checkpoint does not."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))
+    with one_clear_message():
+        train(job)
+
+
+def test_full_disk_is_one_clear_error_and_the_same_command_goes_on(
+    processes: Any, job: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, configured, expected = job
+    run_dir = tmp_path / "run"
+    process = processes.Process(target=train_on_a_full_disk, args=(configured(run_dir),))
+    process.start()
+    process.join(120)
+    assert process.exitcode == 1
+    state = json.loads((run_dir / "state.json").read_text())
+    assert state["status"] == "failed"
+    assert "File too large" in state["error"]
+    assert not list(run_dir.glob("checkpoints/*"))
+    assert SnapshotReader(run_dir / "snapshots").steps == (0, 2, 4, 6)
+    finish(processes, train, configured(run_dir))
+    assert fingerprint(run_dir) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("megabytes", [1, 9, 14, 30])
+def test_full_file_system_leaves_the_last_good_state(processes: Any, job: Any, megabytes: int, tmp_path: Path) -> None:
+    """A real small file system: it fills up in a snapshot, in the first checkpoint, and in the second one."""
+    _, configured, expected = job
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(disk)]
+    if subprocess.run(mounted, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system can only be mounted as root")
+    run_dir = disk / "run"
+    try:
+        process = processes.Process(target=exit_as_the_command_does, args=(configured(run_dir),))
+        process.start()
+        process.join(120)
+        assert process.exitcode == 1
+        check_nothing_half_written_is_visible_after_an_error(run_dir)
+        subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
+        finish(processes, train, configured(run_dir))
+        assert fingerprint(run_dir) == expected
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def check_nothing_half_written_is_visible_after_an_error(run_dir: Path) -> None:
+    assert json.loads((run_dir / "state.json").read_text())["status"] in ("failed", "running")
+    for step in run_dir.glob("snapshots/step-*"):
+        SnapshotReader(run_dir / "snapshots").verify(int(step.name.removeprefix("step-")))
+    for checkpoint in run_dir.glob("checkpoints/*.ckpt"):
+        torch.load(checkpoint, weights_only=True)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_damaged_checkpoint_is_named_and_nothing_is_deleted(job: Any, damage: str, tmp_path: Path) -> None:
+    root, configured, _ = job
+    run_dir = tmp_path / "run"
+    shutil.copytree(root / "reference", run_dir)
+    last = run_dir / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    if damage == "cut":
+        del content[len(content) // 2 :]
+    else:
+        content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    state = json.loads((run_dir / "state.json").read_text())
+    (run_dir / "state.json").write_text(json.dumps(state | {"status": "running"}))
+    with pytest.raises(RunError, match=r"the checkpoint .*last\.ckpt is damaged: .* fails its checksum"):
+        train(configured(run_dir))
+    assert last.read_bytes() == bytes(content)
+    assert len(list(run_dir.glob("snapshots/step-*"))) == 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,20 @@ class HistoryLogger(Logger):
         if resume_step is not None:
             self._keep(resume_step)
 
-    def _keep(self, last_step: int) -> None:
+    def reload(self) -> None:
+        """Read back what was written: forked training processes write the file, this one has seen nothing of it."""
+        self._keep(None)
+
+    def _keep(self, last_step: int | None) -> None:
         if not self._path.exists() or self._path.stat().st_size == 0:
             return
         # the last bit of every number counts: a resumed record equals that of an uninterrupted run
-        for record in pd.read_csv(self._path, float_precision="round_trip").to_dict("records"):
-            row = {str(key): value for key, value in record.items() if pd.notna(value)}
+        with self._path.open(encoding="utf-8", newline="") as handle:
+            records = list(csv.DictReader(handle))
+        for record in records:
+            row = {key: float(value) for key, value in record.items() if value}
             step = int(row.pop("step"))
-            if step <= last_step:
+            if last_step is None or step <= last_step:
                 self._rows[step] = row
 
     @property

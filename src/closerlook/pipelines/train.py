@@ -153,6 +153,8 @@ def _fit(
             info = _same_inputs(info, run_dir, checkpoint)
             info.save(run_dir)
             write_text(run_dir / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
+            if "fork" in str(settings["trainer"].get("strategy")):
+                os.environ.setdefault("WANDB_CONSOLE", "off")  # W&B's stand-in for stdout raises in forked processes
             loggers = open_loggers(stack, settings, run_dir, info, job_type="train")
         history = HistoryLogger(run_dir, _step_of(checkpoint))
         callbacks = _callbacks(config, settings, run_dir, loggers)
@@ -166,6 +168,7 @@ def _fit(
         )
         start = time.perf_counter()
         _run_to_the_end(trainer, module, data, checkpoint)
+        history.reload()
         seconds = time.perf_counter() - start
         tested = trainer.test(module, datamodule=data, verbose=False)
         snapshots = [c for c in callbacks if isinstance(c, SnapshotCallback)]

@@ -1,0 +1,87 @@
+"""Two processes: the same snapshots from the same weights, training that is recorded, a W&B run that is not lost."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from closerlook.representations.reader import SnapshotReader
+from closerlook.results.run import RunInfo, load_history
+from closerlook.results.store import ResultStore
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(project / "train.py"), *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "160"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def runs(project: Path, small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same job in one process and, logged to W&B, in two."""
+    root = tmp_path_factory.mktemp("ddp")
+    one, two = root / "one", root / "two"
+    # a batch of 16 on one process and of 8 on each of two: equally many updates
+    run(project, *small, "callbacks=probe", f"run_dir={one}", "logger=none")
+    options = (
+        "callbacks=probe",
+        f"run_dir={two}",
+        "trainer=ddp_cpu",
+        "finetuning.batch_size=8",
+        "logger.wandb.offline=true",
+    )
+    run(project, *small, *options)
+    return one, two
+
+
+def test_snapshots_of_equal_weights_are_equal(runs: tuple[Path, Path]) -> None:
+    one, two = (SnapshotReader(folder / "snapshots") for folder in runs)
+    assert one.steps == two.steps
+    for split in ("train", "test"):
+        assert list(one.labels(split)) == list(two.labels(split))
+        for layer in one.layers:
+            np.testing.assert_allclose(two.vectors(0, split, layer), one.vectors(0, split, layer), atol=1e-6)
+    two.verify(two.steps[-1])
+
+
+def test_probes_of_equal_weights_are_equal(runs: tuple[Path, Path]) -> None:
+    tables = [ResultStore(folder / "results").table() for folder in runs]
+    first = [t[(t.step == 0) & (t.measure == "label_distance")].reset_index(drop=True) for t in tables]
+    assert len(first[0]) == 10
+    pd.testing.assert_series_equal(first[0].value, first[1].value, atol=1e-5)
+
+
+def test_training_is_recorded_and_counted(runs: tuple[Path, Path]) -> None:
+    _, two = runs
+    history = load_history(two)
+    assert RunInfo.load(two).n_updates == 12
+    assert history["train/loss"].notna().sum() == 12
+    assert history["val/accuracy"].notna().sum() == 2
+    assert history["test/accuracy"].notna().sum() == 1
+    assert json.loads((two / "state.json").read_text())["status"] == "finished"
+
+
+def test_wandb_run_has_what_the_forked_processes_logged(runs: tuple[Path, Path]) -> None:
+    (record,) = (runs[1] / "wandb").glob("offline-run-*/*.wandb")
+    shown = subprocess.run(
+        [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(record)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.count('"train/loss"') + shown.stdout.count("train/loss") >= 12
+
+
+def test_sweep_of_two_process_jobs(project: Path, small: tuple[str, ...], tmp_path: Path) -> None:
+    done = run(project, "-m", *small, "trainer=ddp_cpu", "logger=none", f"paths.runs_dir={tmp_path}", "seed=0,1")
+    assert "sweep of 2 jobs: 2 finished" in done.stdout
+    assert len(list(tmp_path.glob("*/*/*/snapshots/step-*"))) == 2 * 3
