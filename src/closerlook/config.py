@@ -22,7 +22,7 @@ def _editable(settings: type) -> Any:
     for f in fields(settings):
         default = field(default_factory=f.default_factory) if f.default_factory is not NO_DEFAULT else f.default
         columns.append((f.name, f.type, default))
-    schema = make_dataclass(f"{settings.__name__}Schema", columns)  # type: ignore[arg-type]
+    schema = make_dataclass(f"{settings.__name__}Schema", columns)
     schema.__module__ = settings.__module__  # so that annotations written as text resolve
     return schema
 
@@ -115,6 +115,7 @@ class ProbeConfig:
         steps: ``all``, ``first_last``, or a list of steps.
         layers: ``all``, ``last``, or a list of layers.
         splits: Splits to look at.
+        random_encoder: Also run the classifier probes on an untrained encoder of the same architecture.
         n_jobs: Processes; -1 = all cores.
         report: Write report.html.
         verify: Compare every stored vector file with its checksum first.
@@ -135,6 +136,7 @@ class ProbeConfig:
     steps: Any = "all"
     layers: Any = "all"
     splits: list[str] = field(default_factory=lambda: ["train", "test"])
+    random_encoder: bool = False
     n_jobs: int = -1
     report: bool = True
     verify: bool = False

@@ -177,3 +177,15 @@ def test_failed_run_is_recorded_with_its_error(small: tuple[str, ...], tmp_path:
     state = json.loads((tmp_path / "r" / "state.json").read_text())
     assert state["status"] == "failed"
     assert "snapshot.layers" in state["error"]
+
+
+def test_untrained_encoder_is_a_baseline_beside_the_accuracy(probed_run: Path) -> None:
+    options = ("n_jobs=1", "logger=none", "report=false", "probe=[linear]", "random_encoder=true")
+    table = probe(config("probe", f"run_dir={probed_run}", *options)).results.table
+    baseline = values(table, "linear", m.RANDOM_ENCODER_ACCURACY)
+    assert len(baseline) == 3
+    assert baseline.between(0, 1).all()
+    stored = SnapshotReader(probed_run / "random_encoder" / "snapshots")
+    own = SnapshotReader(probed_run / "snapshots")
+    assert stored.examples("test").equals(own.examples("test"))
+    assert not np.allclose(stored.vectors(0, "test", 2), own.vectors(own.steps[-1], "test", 2), atol=1e-3)

@@ -175,7 +175,7 @@ def test_summary_run_is_kept_offline(outcome: StudyOutcome) -> None:
 
 
 def test_sweep_file_has_settings_that_train_takes(project: Path, helper: ModuleType) -> None:
-    sweep = OmegaConf.to_container(OmegaConf.load(project / "sweeps" / "wandb.yaml"))
+    sweep = OmegaConf.to_container(OmegaConf.load(project / "conf" / "wandb_sweep.yaml"))
     assert isinstance(sweep, dict)
     assert sweep["command"] == ["${env}", "python", "train.py", "${args_no_hyphens}"]
     overrides = []

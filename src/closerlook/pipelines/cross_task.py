@@ -100,17 +100,17 @@ def run_cross_task(run_dir: Path, task: TaskSettings, *, batch_size: int | None 
     if CrossOrigin.load(target) == origin and len(_stored_steps(target)) == 2:
         return CrossTaskOutcome(target, RunInfo.load(target), skipped=True)
     _forget(target)
-    encoder, data, checksums = _build(config, task, info.seed, batch_size)
+    encoder, data, checksums = build_space(config, task, info.seed, batch_size)
     found = _describe(info, task, data, checksums)
     settings = config["snapshot"]
     subsets = {split: data.stratified_subset(split, settings.get("max_examples")) for split in _SPLITS}
     root = target / SNAPSHOTS_FOLDER
     for split, positions in subsets.items():
-        write_examples(root, split, _examples(data, split, positions))
+        write_examples(root, split, example_frame(data, split, positions))
     for step, epoch in ((0, 0.0), _tuned_moment(checkpoint, info)):
         if step:
             _load_tuned(encoder, checkpoint)
-        _store(root, step, epoch, encoder, data, subsets, settings)
+        store_space(root, step, epoch, encoder, data, subsets, settings)
     write_text(target / CONFIG_FILE, _yaml(config | {"task": _plain(task), "run_dir": str(target)}))
     found.save(target)
     origin.save(target)
@@ -162,7 +162,7 @@ def _forget(target: Path) -> None:
         clear(target)
 
 
-def _build(
+def build_space(
     config: dict[str, Any], task: TaskSettings, seed: int, batch_size: int | None
 ) -> tuple[PooledEncoder, CorpusDataModule, dict[str, str]]:
     """The pre-trained encoder as it reads ``task``, and the task's data."""
@@ -214,7 +214,8 @@ def _describe(info: RunInfo, task: TaskSettings, data: CorpusDataModule, checksu
     )
 
 
-def _examples(data: CorpusDataModule, split: str, positions: np.ndarray) -> pd.DataFrame:
+def example_frame(data: CorpusDataModule, split: str, positions: np.ndarray) -> pd.DataFrame:
+    """The examples of a split at some positions, as :func:`write_examples` takes them."""
     table = data.encoded(split).examples
     columns = {"example_id": table.example_ids, "text_id": table.text_ids, "label": table.labels, "form": table.forms}
     return pd.DataFrame({name: np.array(values, dtype=object)[positions] for name, values in columns.items()})
@@ -244,7 +245,7 @@ def _load_tuned(encoder: PooledEncoder, checkpoint: Path) -> None:
     encoder.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, strict=True)
 
 
-def _store(
+def store_space(
     root: Path,
     step: int,
     epoch: float,
@@ -253,6 +254,17 @@ def _store(
     subsets: dict[str, np.ndarray],
     settings: dict[str, Any],
 ) -> None:
+    """Store one snapshot of an encoder that is not being trained, by this process alone.
+
+    Args:
+        root: The snapshots folder.
+        step: Number of updates the encoder has had.
+        epoch: The same moment in epochs.
+        encoder: The encoder, in evaluation mode.
+        data: The texts.
+        subsets: By split, positions of the examples.
+        settings: The run's snapshot settings.
+    """
     layers = tuple(settings.get("layers") or range(encoder.n_layers + 1))
     dtype = settings.get("dtype", "float32")
     sizes = {split: len(positions) for split, positions in subsets.items()}

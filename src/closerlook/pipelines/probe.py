@@ -84,6 +84,10 @@ def probe(config: DictConfig) -> ProbeRunOutcome:
     if store.damaged:
         log.warning("%d damaged line(s) in %s are computed again", store.damaged, store.folder)
     outcome = _with_progress(reader, probes, scope, store, settings["n_jobs"])
+    if settings["random_encoder"]:
+        from closerlook.pipelines.random_encoder import random_encoder_baseline
+
+        random_encoder_baseline(run_dir, probes, scope, store, n_jobs=settings["n_jobs"])
     table_file = store.write_table()
     results = load_run(run_dir)
     report = _report(results, run_dir) if settings["report"] else None

@@ -36,6 +36,8 @@ _OUTPUTS = (
     CHECKPOINTS_FOLDER,
     SNAPSHOTS_FOLDER,
     RESULTS_FOLDER,
+    "cross",  # other tasks seen by this run's encoder
+    "random_encoder",  # its untrained twin
     RUN_FILE,
     CONFIG_FILE,
     HISTORY_FILE,

@@ -58,6 +58,10 @@ TRAIN_TEST_GAP = "train_test_gap"
 SELECTIVITY = "selectivity"
 CODE_LENGTH = "code_length"
 COMPRESSION = "compression"
+SUBTEST_ACCURACY = "subtest_accuracy"
+UNSEEN_ACCURACY = "unseen_accuracy"
+MEMORISATION_GAP = "memorisation_gap"
+RANDOM_ENCODER_ACCURACY = "random_encoder_accuracy"
 
 _ALL = (
     Measure(N_CLUSTERS, "clusters", "space", "DirectProbe clusters; as many as labels when linear"),
@@ -95,6 +99,10 @@ _ALL = (
     Measure(SELECTIVITY, "share", "space", "accuracy on the task less accuracy on control tasks"),
     Measure(CODE_LENGTH, "bits/example", "space", "online code length of the labels given the vectors"),
     Measure(COMPRESSION, "ratio", "space", "uniform code over online code; 1 = the vectors do not help"),
+    Measure(SUBTEST_ACCURACY, "share", "space", "accuracy on training examples that the probe did not see"),
+    Measure(UNSEEN_ACCURACY, "share", "space", "accuracy of the same probe on test examples"),
+    Measure(MEMORISATION_GAP, "share", "space", "accuracy on unseen training examples less accuracy on test"),
+    Measure(RANDOM_ENCODER_ACCURACY, "share", "space", "accuracy of the probe on an untrained encoder's vectors"),
     Measure(MAJORITY_ACCURACY, "share", "space", "accuracy of always answering the commonest training label"),
 )
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
