@@ -78,7 +78,10 @@ def test_wandb_run_has_what_the_forked_processes_logged(runs: tuple[Path, Path])
         text=True,
         check=True,
     )
-    assert shown.stdout.count('"train/loss"') + shown.stdout.count("train/loss") >= 12
+    history = [line for line in shown.stdout.splitlines() if json.loads(line).get("type") == "history"]
+    assert sum("train/loss" in line for line in history) == 12
+    assert sum("val/accuracy" in line for line in history) == 2
+    assert sum("test/accuracy" in line for line in history) == 1
 
 
 def test_sweep_of_two_process_jobs(project: Path, small: tuple[str, ...], tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def test_four_jobs_through_a_launcher(
     if find_spec("hydra_plugins") is None or find_spec(plugin) is None:
         pytest.skip(f"{plugin} is not installed: pip install 'closerlook[{name}]'")
     command = [
-        sys.executable, str(project / "train.py"), "-m", *small, "logger=none", f"paths.runs_dir={tmp_path}", *overrides,
+        sys.executable, str(project / "train.py"), "-m", *small, "logger=none", f"paths.runs_dir={tmp_path}",
+        *overrides,
         "seed=0,1", "task.text_part=headline,nonsense",
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "160", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -37,3 +38,12 @@ def test_four_jobs_through_a_launcher(
     assert "sweep of 4 jobs: 2 finished, 2 failed" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 1
     assert len(list(tmp_path.glob("*/*/*/checkpoints/last.ckpt"))) == 2
+
+
+def test_cluster_recipe_composes(project: Path) -> None:
+    if find_spec("hydra_plugins") is None or find_spec("hydra_plugins.hydra_submitit_launcher") is None:
+        pytest.skip("hydra_plugins.hydra_submitit_launcher is not installed: pip install 'closerlook[submitit]'")
+    command = [sys.executable, str(project / "train.py"), "-m", "hydra/launcher=slurm", "--cfg", "hydra"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "submitit_launcher.SlurmLauncher" in done.stdout, done.stderr
+    assert "max_num_timeout: 5" in done.stdout

@@ -154,7 +154,7 @@ def _fit(
             info.save(run_dir)
             write_text(run_dir / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
             if "fork" in str(settings["trainer"].get("strategy")):
-                os.environ.setdefault("WANDB_CONSOLE", "off")  # W&B's stand-in for stdout raises in forked processes
+                _prepare_wandb_for_forks()
             loggers = open_loggers(stack, settings, run_dir, info, job_type="train")
         history = HistoryLogger(run_dir, _step_of(checkpoint))
         callbacks = _callbacks(config, settings, run_dir, loggers)
@@ -182,6 +182,16 @@ def _fit(
         snapshot_seconds=sum(c.seconds for c in snapshots),
         n_snapshots=len(list((run_dir / SNAPSHOTS_FOLDER).glob("step-*"))),
     )
+
+
+def _prepare_wandb_for_forks() -> None:
+    """Two things that W&B watches raise an error of its own in a forked process: keep it from watching.
+
+    It stands in for stdout, and it counts the import of some packages; what is imported before is not counted.
+    """
+    import sklearn.base  # noqa: F401 - live probes need it in the forked process
+
+    os.environ.setdefault("WANDB_CONSOLE", "off")
 
 
 def _run_to_the_end(trainer: Any, module: Any, data: Any, checkpoint: Path | None) -> None:
