@@ -66,6 +66,8 @@ class MLPAnalysis:
         n_seeds: Initialisations of the final fits.
         max_iter: Most epochs of a fit.
         halving: End poor cells of the grid early; a deviation from the paper that buys time.
+        halving_factor: One cell in so many goes on at each rung.
+        halving_epochs: Epochs of the first rung.
         device: torch device.
         random_state: Seed.
     """
@@ -79,6 +81,8 @@ class MLPAnalysis:
     n_seeds: int = 5
     max_iter: int = 1000
     halving: bool = False
+    halving_factor: int = 4
+    halving_epochs: int = 5
     device: str = "cpu"
     random_state: int = 0
     name: str = "mlp"
@@ -111,14 +115,13 @@ class MLPAnalysis:
                 training=training,
             )  # fmt: skip
             return best, f"hidden {best.hidden}, alpha {best.alpha:g}"
+        halving = Halving(self.halving_factor, self.halving_epochs) if self.halving else None
         found = mlp_grid(
             *data, units=self.units, alphas=self.alphas, heldout_fraction=self.heldout_fraction, n_seeds=self.n_seeds,
-            random_state=self.random_state, halving=Halving() if self.halving else None, training=training,
+            random_state=self.random_state, halving=halving, training=training,
         )  # fmt: skip
-        n_cells = len(found.cells)
-        note = (
-            f"hidden {found.best.hidden}, alpha {found.best.alpha:g}, best of {n_cells} cells on held-out training data"
-        )
+        n_cells = f"{len(found.cells)} cells ({found.search} search)"
+        note = f"hidden {found.best.hidden}, alpha {found.best.alpha:g}, best of {n_cells} on held-out training data"
         return found.best, note if not found.n_not_converged else f"{note}; {found.n_not_converged} cells not converged"
 
 
