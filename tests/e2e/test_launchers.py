@@ -43,7 +43,7 @@ def test_four_jobs_through_a_launcher(
 def test_cluster_recipe_composes(project: Path) -> None:
     if find_spec("hydra_plugins") is None or find_spec("hydra_plugins.hydra_submitit_launcher") is None:
         pytest.skip("hydra_plugins.hydra_submitit_launcher is not installed: pip install 'closerlook[submitit]'")
-    command = [sys.executable, str(project / "train.py"), "-m", "hydra/launcher=slurm", "--cfg", "hydra"]
+    command = [sys.executable, str(project / "train.py"), "hydra/launcher=slurm", "--cfg", "hydra"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "submitit_launcher.SlurmLauncher" in done.stdout, done.stderr
     assert "max_num_timeout: 5" in done.stdout

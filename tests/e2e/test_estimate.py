@@ -1,0 +1,40 @@
+"""The estimate against what the job then takes: counts and bytes are exact, times of the right size."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from closerlook.config import config_dir, register
+from closerlook.pipelines.estimate import estimate
+from closerlook.pipelines.train import train
+from closerlook.representations.reader import SnapshotReader
+
+pytestmark = pytest.mark.e2e
+
+
+def config(*overrides: str) -> DictConfig:
+    register()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+@pytest.mark.filterwarnings("ignore:The number of training batches:Warning")
+def test_estimate_is_what_the_job_takes_and_starts_nothing(small: tuple[str, ...], tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    job = config(f"run_dir={run_dir}", "logger=none", *small, "snapshot.every_n_updates=5")
+    found = estimate(job)
+    assert not run_dir.exists()
+    outcome = train(job)
+    reader = SnapshotReader(run_dir / "snapshots")
+    assert found.info.n_updates == reader.steps[-1] == 12
+    assert found.n_snapshots == len(reader.steps) == 5  # 0, 5, 6, 10, 12
+    assert found.n_examples == {"train": 96, "test": 40}
+    vectors = sum(path.stat().st_size for path in run_dir.glob("snapshots/step-00000012/*/*.npy"))
+    assert found.snapshot_bytes == pytest.approx(vectors, rel=0.02)  # the headers of the files
+    checkpoints = sum(path.stat().st_size for path in run_dir.glob("checkpoints/*.ckpt"))
+    assert found.checkpoint_bytes == pytest.approx(checkpoints, rel=0.02)
+    assert 0 < found.total_s < 20 * outcome.seconds
+    assert {probe.name: probe.n_cells for probe in found.probes} == {"direct": 30, "centroids": 30, "linear": 15}
+    assert all(probe.seconds > 0 for probe in found.probes)
