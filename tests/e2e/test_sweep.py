@@ -27,8 +27,7 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def states(command: list[str]) -> dict[str, dict]:
     root = Path(command[-1].removeprefix("paths.runs_dir="))
-    found = {path.parent.name: json.loads(path.read_text()) for path in root.glob("*/*/*/state.json")}
-    return {name.partition("__")[0] + ("!" if "dropout-2" in name else ""): state for name, state in found.items()}
+    return {path.parent.name: json.loads(path.read_text()) for path in root.glob("*/*/*/state.json")}
 
 
 def test_plan_only_writes_nothing(sweep: list[str]) -> None:
