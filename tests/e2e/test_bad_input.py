@@ -399,6 +399,10 @@ def test_the_command_says_one_thing_and_fails(project: Path, tmp_path: Path) -> 
     assert done.stderr.count("error:") == 1
     assert "one label only" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.slow
+def test_the_probe_command_says_one_thing_and_fails(project: Path, tmp_path: Path) -> None:
     done = run_command(project, tmp_path, str(project / "probe.py"), "run_dir=nowhere")
     assert done.returncode == 1
     assert "no run in nowhere" in done.stderr
@@ -422,7 +426,7 @@ except (DataError, ModelError) as error:
 
 
 @pytest.mark.parametrize("what", ["data", "model"])
-@pytest.mark.parametrize("network", ["refuses", "hangs"])
+@pytest.mark.parametrize("network", [pytest.param("refuses", marks=pytest.mark.slow), "hangs"])
 def test_a_hub_that_cannot_be_reached_is_told_of_within_ten_seconds(what: str, network: str, tmp_path: Path) -> None:
     import socket
 

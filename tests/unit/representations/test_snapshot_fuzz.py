@@ -96,7 +96,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     "kind", ["examples/train.parquet", "step-00000030/manifest.json", "step-00000030/train/layer-01.part-001.npy"]
 )
 @given(damage=damages)
-@settings(FUZZ, max_examples=150)
+@settings(FUZZ, max_examples=80)
 def test_a_damaged_file_is_named_or_changes_nothing(
     kind: str, damage: Damage, stored: tuple[Path, dict[str, Any], list[Path]]
 ) -> None:
@@ -116,7 +116,7 @@ def test_a_damaged_file_is_named_or_changes_nothing(
 
 
 @given(content=json_values)
-@settings(FUZZ, max_examples=60)
+@settings(FUZZ, max_examples=30)
 def test_any_json_in_place_of_a_manifest(content: Any, stored: tuple[Path, dict[str, Any], list[Path]]) -> None:
     root, _, files = stored
     path = next(file for file in files if file.name == "manifest.json")
@@ -175,7 +175,7 @@ def _cells() -> list[Cell]:
 
 
 @given(damage=damages)
-@settings(FUZZ, max_examples=150)
+@settings(FUZZ, max_examples=80)
 def test_damaged_results_are_left_out_and_computed_again(damage: Damage, tmp_path: Path) -> None:
     path = tmp_path / CELLS_FILE
     path.unlink(missing_ok=True)
@@ -219,7 +219,7 @@ CONTENT = {
 
 @pytest.mark.parametrize("name", list(RUN_FILES))
 @given(damage=damages)
-@settings(FUZZ, max_examples=100)
+@settings(FUZZ, max_examples=60)
 def test_damaged_files_of_a_run_are_named(name: str, damage: Damage, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(CONTENT[name])
     RUN_FILES[name](tmp_path)
