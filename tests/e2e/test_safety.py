@@ -263,7 +263,13 @@ def test_keys_are_written_nowhere(
     monkeypatch.delenv("WANDB_SILENT")
     train(config("train", f"run_dir={tmp_path}/run", *small, "finetuning.epochs=1"))
     probe(config("probe", f"run_dir={tmp_path}/run", "layers=last", "n_jobs=1"))
-    command = [sys.executable, str(project / "train.py"), f"hydra.run.dir={tmp_path}/bad", *small, "snapshot.layers=[9]"]
+    command = [
+        sys.executable,
+        str(project / "train.py"),
+        f"hydra.run.dir={tmp_path}/bad",
+        *small,
+        "snapshot.layers=[9]",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr + "".join(capfd.readouterr())
     assert "Traceback" in output

@@ -9,6 +9,7 @@ from closerlook.data.corpus import Corpus, LabeledText, Target
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.loading import LoadedEncoder, load_encoder
 from closerlook.models.settings import ModelSettings
+import itertools
 
 WORDS = ("Uncharacteristically", "small", "dogs", "bark", "at", "antidisestablishmentarianism", ".")
 
@@ -31,7 +32,7 @@ def word_vectors_by_hand(loaded: LoadedEncoder, words: tuple[str, ...], layer: i
     with torch.no_grad():
         hidden = loaded.backbone(torch.tensor([ids]), output_hidden_states=True).hidden_states[layer][0].numpy()
     bounds = np.cumsum([1, *map(len, pieces)])
-    return [hidden[a:b].mean(axis=0) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [hidden[a:b].mean(axis=0) for a, b in itertools.pairwise(bounds)]
 
 
 @pytest.mark.parametrize("layer", [0, 1, 2])
