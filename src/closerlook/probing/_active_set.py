@@ -39,9 +39,12 @@ UNDECIDED, DISJOINT, MEET = 0, 1, 2
 
 #: A common point to within this share of the extent settles that hulls meet.
 MEET_TOLERANCE = 1e-13
-#: The same, once rounding keeps the solver from getting nearer and no hyperplane separates the hulls. (Points
-#: computed in float32 often fill some direction only by their rounding errors, 1e-10 of the extent.)
-STALLED_MEET_TOLERANCE = 1e-10
+#: Below this share a few steps without halving the distance are enough to call it stalled.
+NEAR_TOLERANCE = 1e-10
+#: The same as `MEET_TOLERANCE`, once rounding keeps the solver from getting nearer and no hyperplane separates the
+#: hulls. It is under the resolution of float32, 6e-8: encoders' vectors fill some directions (those that a layer norm
+#: takes away) by their rounding errors alone, and there hulls neither touch nor part in any meaningful way.
+STALLED_MEET_TOLERANCE = 1e-8
 #: A separation counts from this share of the extent on: below it rounding of the products could fake it.
 ROUNDING = 64 * _EPS
 
@@ -363,6 +366,7 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
     lower, full_violation = -np.inf, np.inf
     since_progress, best = 0, np.inf
     meet_at, loose_at, clear_at = MEET_TOLERANCE * scale, STALLED_MEET_TOLERANCE * scale, ROUNDING * scale
+    near_at = NEAR_TOLERANCE * scale
     enough = max(enough, clear_at)
 
     step, verdict, upper = 0, UNDECIDED, np.inf
@@ -424,11 +428,10 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
             k += 1
         k = _descend(P, S, x, k, g, nA, R, YA, YB, z, v)
         zz = _dot(z, z, d)
-        near = zz <= loose_at * loose_at
         since_progress += 1
-        if zz < best * (0.5 if near else 1.0 - 1e-12):
+        if zz < best * (0.5 if zz <= loose_at * loose_at else 1.0 - 1e-12):
             since_progress, best = 0, zz
-        if since_progress > (6 if near else 60 + 2 * d):
+        if since_progress > (6 if zz <= near_at * near_at else 60 + 2 * d):
             break
     if verdict == UNDECIDED:
         # A common point, or out of digits or steps: an answer only if it is proved within rounding.

@@ -58,7 +58,8 @@ class HullDistance:
         Args:
             A: (n_a, d) the points that the answer is about.
             B: (n_b, d) the points that the answer is about.
-            rtol: allowance for rounding, as a share of the extent of the points.
+            rtol: allowance for rounding, as a share of the extent of the points; a common point of hulls that meet
+                may be 2e-8 of it (under the resolution of float32) away from itself.
 
         Returns:
             True if the normal separates A from B by `bound` (disjoint), or the weights are convex and give a
@@ -75,14 +76,19 @@ class HullDistance:
         if self.weights is None:
             return False
         convex = all(w.min() >= 0 and abs(w.sum() - 1) <= 1e-9 for w in self.weights)
-        return bool(convex and np.linalg.norm(self.weights[0] @ a - self.weights[1] @ b) <= slack)
+        apart = np.linalg.norm(self.weights[0] @ a - self.weights[1] @ b)
+        return bool(convex and apart <= max(slack, _COMMON_POINT * slack / rtol))
+
+
+_COMMON_POINT = 2e-8
+"""How far apart, as a share of the extent, the two ways of writing a common point may be."""
 
 
 def hull_distance(A: ArrayLike, B: ArrayLike, *, tol: float = 1e-6, max_iter: int | None = None) -> HullDistance:
     """Distance between the convex hulls of two point sets: the margin width of a hard-margin linear SVM.
 
     Solves for the minimum-norm point of the Minkowski difference (Wolfe 1976) in float64, after centring.
-    Hulls that come within 1e-13 of their extent (1e-10 where rounding stops the solver) without a hyperplane
+    Hulls that come within 1e-13 of their extent (1e-8 where rounding stops the solver) without a hyperplane
     between them count as meeting.
 
     Args:

@@ -194,3 +194,20 @@ def test_properties_of_the_distance(pair, random):
     assert distance(np.vstack([A, inner]), B) == pytest.approx(base, **close)
     more = distance(np.vstack([A, rng.normal(size=(1, A.shape[1])) * 5]), B)
     assert more <= base * (1 + 2e-6) + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_hulls_that_fill_a_direction_by_rounding_only_are_decided(seed: int) -> None:
+    """Vectors after a layer norm lie in a hyperplane but for float32 rounding: there hulls neither part nor overlap."""
+    rng = np.random.default_rng(seed)
+    d, scale = 48, rng.uniform(0.5, 3.0, size=48)
+
+    def layer_norm(X: np.ndarray) -> np.ndarray:
+        X = X - X.mean(axis=1, keepdims=True)
+        return (X / X.std(axis=1, keepdims=True) * scale).astype(np.float32)
+
+    A = layer_norm(rng.normal(size=(900, d)))
+    B = layer_norm(rng.normal(size=(700, d)) + 0.4)
+    answer = hull_distance(A, B)
+    assert answer.verdict in ("meet", "disjoint")
+    assert answer.verify(A, B)
