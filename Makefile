@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Waiting OpenMP threads must sleep; no test may reach a model hub.
 ENV := OMP_WAIT_POLICY=PASSIVE
+# Two test processes, one thread each: the tests' networks are too small for more.
+TEST_ENV := $(ENV) OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
 DEMO_DIR ?= runs/bbc_topics/minilm_l6/seed-0
 
 .PHONY: demo test test-slow test-all lint bench clean help
@@ -35,10 +37,10 @@ test: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(ENV) HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow and not gpu"
+	$(TEST_ENV) $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
 
 test-slow: $(VENV)/.dev
-	$(ENV) HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "slow"
+	$(TEST_ENV) $(BIN)/python -m pytest -m "slow"
 
 test-all: test test-slow
 

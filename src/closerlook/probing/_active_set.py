@@ -39,12 +39,13 @@ UNDECIDED, DISJOINT, MEET = 0, 1, 2
 
 #: A common point to within this share of the extent settles that hulls meet.
 MEET_TOLERANCE = 1e-13
-#: Below this share a few steps without halving the distance are enough to call it stalled.
+#: Below this share a few steps without halving the distance are enough to call it stalled; below the next, many.
 NEAR_TOLERANCE = 1e-10
+STALL_TOLERANCE = 1e-8
 #: The same as `MEET_TOLERANCE`, once rounding keeps the solver from getting nearer and no hyperplane separates the
-#: hulls. It is under the resolution of float32, 6e-8: encoders' vectors fill some directions (those that a layer norm
-#: takes away) by their rounding errors alone, and there hulls neither touch nor part in any meaningful way.
-STALLED_MEET_TOLERANCE = 1e-8
+#: hulls. Vectors of encoders are float32 (6e-8 of each number, up to 1e-6 of a vector): they fill the direction that a
+#: layer norm takes away by rounding errors alone. A gap that only this noise makes is none: such hulls meet.
+STALLED_MEET_TOLERANCE = 1e-6
 #: A separation counts from this share of the extent on: below it rounding of the products could fake it.
 ROUNDING = 64 * _EPS
 
@@ -366,7 +367,7 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
     lower, full_violation = -np.inf, np.inf
     since_progress, best = 0, np.inf
     meet_at, loose_at, clear_at = MEET_TOLERANCE * scale, STALLED_MEET_TOLERANCE * scale, ROUNDING * scale
-    near_at = NEAR_TOLERANCE * scale
+    near_at, stall_at = NEAR_TOLERANCE * scale, STALL_TOLERANCE * scale
     enough = max(enough, clear_at)
 
     step, verdict, upper = 0, UNDECIDED, np.inf
@@ -429,7 +430,7 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
         k = _descend(P, S, x, k, g, nA, R, YA, YB, z, v)
         zz = _dot(z, z, d)
         since_progress += 1
-        if zz < best * (0.5 if zz <= loose_at * loose_at else 1.0 - 1e-12):
+        if zz < best * (0.5 if zz <= stall_at * stall_at else 1.0 - 1e-12):
             since_progress, best = 0, zz
         if since_progress > (6 if zz <= near_at * near_at else 60 + 2 * d):
             break

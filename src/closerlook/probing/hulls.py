@@ -59,7 +59,7 @@ class HullDistance:
             A: (n_a, d) the points that the answer is about.
             B: (n_b, d) the points that the answer is about.
             rtol: allowance for rounding, as a share of the extent of the points; a common point of hulls that meet
-                may be 2e-8 of it (under the resolution of float32) away from itself.
+                may be 2e-6 of it (the resolution of float32 vectors) away from itself.
 
         Returns:
             True if the normal separates A from B by `bound` (disjoint), or the weights are convex and give a
@@ -80,7 +80,7 @@ class HullDistance:
         return bool(convex and apart <= max(slack, _COMMON_POINT * slack / rtol))
 
 
-_COMMON_POINT = 2e-8
+_COMMON_POINT = 2e-6
 """How far apart, as a share of the extent, the two ways of writing a common point may be."""
 
 
@@ -88,7 +88,8 @@ def hull_distance(A: ArrayLike, B: ArrayLike, *, tol: float = 1e-6, max_iter: in
     """Distance between the convex hulls of two point sets: the margin width of a hard-margin linear SVM.
 
     Solves for the minimum-norm point of the Minkowski difference (Wolfe 1976) in float64, after centring.
-    Hulls that come within 1e-13 of their extent (1e-8 where rounding stops the solver) without a hyperplane
+    Hulls that come within 1e-13 of their extent (1e-6, the resolution of float32 vectors, where rounding stops the
+    solver) without a hyperplane
     between them count as meeting.
 
     Args:
