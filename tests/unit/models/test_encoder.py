@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ from closerlook.data.corpus import Corpus, LabeledText, Target
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.loading import LoadedEncoder, load_encoder
 from closerlook.models.settings import ModelSettings
-import itertools
 
 WORDS = ("Uncharacteristically", "small", "dogs", "bark", "at", "antidisestablishmentarianism", ".")
 
