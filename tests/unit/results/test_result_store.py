@@ -40,7 +40,9 @@ def test_cell_with_another_digest_is_not_finished(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept_bytes", [1, 20, -3])
-def test_line_cut_by_a_killed_process_is_computed_again_and_nothing_else_is_lost(tmp_path: Path, kept_bytes: int) -> None:
+def test_line_cut_by_a_killed_process_is_computed_again_and_nothing_else_is_lost(
+    tmp_path: Path, kept_bytes: int
+) -> None:
     store = ResultStore(tmp_path)
     store.add(make_cell(0))
     whole = (tmp_path / CELLS_FILE).read_bytes()
