@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -32,9 +33,10 @@ _SUMMARY = (
 def print_training(outcome: TrainOutcome) -> None:
     """Say how training went, and what to do next."""
     console = Console(highlight=False)
-    command = f"python probe.py run_dir={shlex.quote(str(outcome.run_dir))}"
+    run_dir = _short(outcome.run_dir)
+    command = f"python probe.py run_dir={shlex.quote(str(run_dir))}"
     if outcome.skipped:
-        console.print(f"\nfinished before with the same settings: {outcome.run_dir}  (overwrite=true trains again)")
+        console.print(f"\nfinished before with the same settings: {run_dir}  (overwrite=true trains again)")
     else:
         info = outcome.info
         title = info.title if info else ""
@@ -43,8 +45,13 @@ def print_training(outcome: TrainOutcome) -> None:
             f"\n[bold]{title}[/bold] tuned in {outcome.seconds:.0f} s, "
             f"{outcome.snapshot_seconds:.0f} s of them for {outcome.n_snapshots} snapshots\n  {scores}"
         )
-        console.print(f"  run directory: {outcome.run_dir}", soft_wrap=True)
+        console.print(f"  run directory: {run_dir}", soft_wrap=True)
     console.print(f"  next:          [bold]{command}[/bold]", soft_wrap=True)
+
+
+def _short(path: Path) -> Path:
+    """The path as seen from the working directory, when it is below it."""
+    return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
 
 
 def print_probing(outcome: ProbeRunOutcome) -> None:
@@ -60,6 +67,19 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
     console.print(f"  results: {outcome.table_file}", soft_wrap=True)
     if outcome.report is not None:
         console.print(f"  report:  [bold]{outcome.report}[/bold]  (open it in a browser)", soft_wrap=True)
+    _print_dashboards(console, outcome.run_dir)
+
+
+def _print_dashboards(console: Console, run_dir: Path) -> None:
+    """Where the W&B runs of a run directory are, and how to look at them."""
+    from closerlook.tracking.runs import read_record
+
+    for job, record in read_record(run_dir).items():
+        if record.get("url"):
+            console.print(f"  W&B {job}: {record['url']}", soft_wrap=True)
+        elif record.get("folder"):
+            folder = shlex.quote(str(run_dir / record["folder"]))
+            console.print(f"  W&B {job}: wandb leet {folder}  (here)  or  wandb sync {folder}  (send)", soft_wrap=True)
 
 
 def print_vectors(outcome: VectorsOutcome) -> None:
@@ -95,9 +115,9 @@ def summary_table(table: pd.DataFrame, title: str) -> Table:
     """
     n_labels = table.loc[(table.measure == m.N_LABELS) & (table.split == "train"), "value"]
     caption = (
-        f"{n_labels.iloc[0]:.0f} labels; as many clusters as labels = linear. min. distance: to the\n"
-        "nearest other label, mean over labels (train). train~test, ~first: Pearson r of\n"
-        "label distances. moved: mean shift of the centroids."
+        f"{n_labels.iloc[0]:.0f} labels; as many clusters = linear. min. distance: to the nearest\n"
+        "label, mean over labels (train). train~test, ~first: Pearson r of label\n"
+        "distances. moved: mean shift of the centroids (train)."
         if len(n_labels)
         else None
     )
