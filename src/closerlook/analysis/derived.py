@@ -20,7 +20,7 @@ from closerlook.geometry.similarity import spatial_similarity
 from closerlook.geometry.train_test import align_label_distances
 from closerlook.geometry.validation import UndefinedMeasureError
 from closerlook.results import measures as m
-from closerlook.results.rows import ResultRow
+from closerlook.results.rows import ResultRow, defined
 from closerlook.results.store import Cell, CellKey
 
 _VERSION = 1
@@ -82,8 +82,8 @@ class Similarity:
             else f"Mantel p = {found.p_value:.3g} over {found.n_permutations} permutations"
         )
         return ResultRow(
-            self.name, measure, *where, value=_number(found.value), low=_number(found.low), high=_number(found.high),
-            n=found.n_pairs, control=_number(found.null_mean), note="; ".join(filter(None, (p, found.reason))),
+            self.name, measure, *where, value=defined(found.value), low=defined(found.low), high=defined(found.high),
+            n=found.n_pairs, control=defined(found.null_mean), note="; ".join(filter(None, (p, found.reason))),
         )  # fmt: skip
 
 
@@ -120,8 +120,8 @@ class DistanceAndError:
         p = "" if math.isnan(found.p_value) else f"Mantel p = {found.p_value:.3g}"
         rows.append(
             ResultRow(
-                self.name, m.DISTANCE_ERROR_CORRELATION, *where, value=_number(found.value), low=_number(found.low),
-                high=_number(found.high), n=found.n_pairs, control=_number(found.null_mean),
+                self.name, m.DISTANCE_ERROR_CORRELATION, *where, value=defined(found.value), low=defined(found.low),
+                high=defined(found.high), n=found.n_pairs, control=defined(found.null_mean),
                 note="; ".join(filter(None, (p, found.reason))),
             )
         )  # fmt: skip
@@ -132,8 +132,8 @@ class DistanceAndError:
         note = f"{share.n_errors} errors; control: errors spread by label frequency"
         rows.append(
             ResultRow(
-                self.name, m.CLOSEST_THIRD_ERRORS, *where, value=_number(share.value), n=share.n_pairs,
-                control=_number(share.control), note=note,
+                self.name, m.CLOSEST_THIRD_ERRORS, *where, value=defined(share.value), n=share.n_pairs,
+                control=defined(share.control), note=note,
             )
         )  # fmt: skip
         return rows
@@ -171,7 +171,3 @@ def _confusion(cell: Cell, classes: np.ndarray) -> np.ndarray:
         if row.measure == m.CONFUSION and row.label in position and row.other in position:
             counts[position[row.label], position[row.other]] = int(row.value or 0)
     return counts
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

@@ -10,7 +10,7 @@ from closerlook.analysis.label_distances import label_distances
 from closerlook.analysis.space_probe import TRAIN_TEST, Scope, per_space_cells
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results import measures as m
-from closerlook.results.rows import ResultRow
+from closerlook.results.rows import ResultRow, defined
 from closerlook.results.store import CellKey
 
 _VERSION = 1
@@ -67,8 +67,8 @@ class GeometryAnalysis:
             note = "; ".join(filter(None, (found.reason, p, control, found.note)))
             rows.append(
                 ResultRow(
-                    self.name, measure, *place(reader, cell), value=_number(found.value), low=_number(found.low),
-                    high=_number(found.high), n=found.n or None, control=_number(found.control), note=note,
+                    self.name, measure, *place(reader, cell), value=defined(found.value), low=defined(found.low),
+                    high=defined(found.high), n=found.n or None, control=defined(found.control), note=note,
                 )
             )  # fmt: skip
         return rows
@@ -112,12 +112,8 @@ class TrainTestAnalysis:
         )
         return [
             ResultRow(
-                self.name, measure, *where, value=_number(value), low=_number(low), high=_number(high),
-                n=found.n_draws, control=_number(control), note=note,
+                self.name, measure, *where, value=defined(value), low=defined(low), high=defined(high),
+                n=found.n_draws, control=defined(control), note=note,
             )
             for measure, value, low, high, control in values
         ]  # fmt: skip
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

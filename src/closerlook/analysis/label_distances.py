@@ -13,7 +13,7 @@ import numpy as np
 from closerlook.analysis.space_probe import Scope, per_space_cells
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results import measures as m
-from closerlook.results.rows import ResultRow
+from closerlook.results.rows import ResultRow, defined
 from closerlook.results.store import CellKey
 
 if TYPE_CHECKING:
@@ -139,23 +139,19 @@ def distance_rows(
         _mean(row(m.MEAN_DISTANCE, None), every),
     ]
     for label, value in zip(found.classes, minimum, strict=True):
-        rows.append(row(m.MIN_DISTANCE, _number(value), label, note=_reason(value, note)))
+        rows.append(row(m.MIN_DISTANCE, defined(value), label, note=_reason(value, note)))
     for (i, a), (j, b) in combinations(enumerate(found.classes), 2):
         value = found.distances[i, j]
-        rows.append(row(m.LABEL_DISTANCE, _number(value), a, b, note=_reason(value, note)))
+        rows.append(row(m.LABEL_DISTANCE, defined(value), a, b, note=_reason(value, note)))
     return rows
 
 
 def _mean(row: ResultRow, values: np.ndarray) -> ResultRow:
     """``row`` with the mean of the defined values, how many there are, and a note when some are missing."""
-    defined = values[np.isfinite(values)]
-    missing = len(values) - len(defined)
+    known = values[np.isfinite(values)]
+    missing = len(values) - len(known)
     note = f"{missing} of {len(values)} undefined" if missing or not len(values) else ""
-    return replace(row, value=float(defined.mean()) if len(defined) else None, n=len(defined), note=note)
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+    return replace(row, value=float(known.mean()) if len(known) else None, n=len(known), note=note)
 
 
 def _reason(value: float, note: str) -> str:

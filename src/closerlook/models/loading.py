@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 from dataclasses import dataclass
@@ -10,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from closerlook.models.settings import ModelSettings
+from closerlook.representations.format import sha256_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 WEIGHTS_FILE = "model.safetensors"
-_CHUNK = 1 << 22
 _HUB_TIMEOUT_S = 5.0
 
 
@@ -112,7 +111,7 @@ def _check_weights(folder: Path, settings: ModelSettings) -> None:
             f"{folder} has no {WEIGHTS_FILE}. Only safetensors are read, since pickled weights can run code. "
             "Convert them with `model.save_pretrained(folder)`"
         )
-    if settings.sha256 and (got := file_sha256(weights)) != settings.sha256:
+    if settings.sha256 and (got := sha256_of(weights)) != settings.sha256:
         raise ModelError(
             f"{weights.name} of model {settings.name!r} has SHA-256 {got}, expected {settings.sha256}. "
             "Install the package again, or set model.sha256=null if you changed the weights on purpose"
@@ -195,17 +194,8 @@ def _revision(settings: ModelSettings, folder: Path | None, config: Any) -> str:
         return "random weights"
     if folder is not None:
         weights = folder / WEIGHTS_FILE
-        return f"sha256:{settings.sha256 or file_sha256(weights)}" if weights.is_file() else "sharded"
+        return f"sha256:{settings.sha256 or sha256_of(weights)}" if weights.is_file() else "sharded"
     return str(getattr(config, "_commit_hash", None) or settings.revision or "unknown")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _first_line(error: Exception) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from closerlook.callbacks.checkpoint import CHECKPOINTS_FOLDER, LAST_FILE
 from closerlook.data.settings import TaskSettings
@@ -93,6 +92,8 @@ def run_cross_task(run_dir: Path, task: TaskSettings, *, batch_size: int | None 
         DataError: The task's data is missing or malformed.
         ModelError: The encoder cannot be loaded.
     """
+    from closerlook.callbacks.snapshot import example_table
+
     run_dir = Path(run_dir)
     info, config, checkpoint = _source(run_dir, task)
     target = run_dir / CROSS_FOLDER / task.name
@@ -106,7 +107,7 @@ def run_cross_task(run_dir: Path, task: TaskSettings, *, batch_size: int | None 
     subsets = {split: data.stratified_subset(split, settings.get("max_examples")) for split in _SPLITS}
     root = target / SNAPSHOTS_FOLDER
     for split, positions in subsets.items():
-        write_examples(root, split, example_frame(data, split, positions))
+        write_examples(root, split, example_table(data.encoded(split).examples, positions))
     for step, epoch in ((0, 0.0), _tuned_moment(checkpoint, info)):
         if step:
             _load_tuned(encoder, checkpoint)
@@ -212,13 +213,6 @@ def _describe(info: RunInfo, task: TaskSettings, data: CorpusDataModule, checksu
         checksums=checksums,
         notes=(note, *data.corpus.notes),
     )
-
-
-def example_frame(data: CorpusDataModule, split: str, positions: np.ndarray) -> pd.DataFrame:
-    """The examples of a split at some positions, as :func:`write_examples` takes them."""
-    table = data.encoded(split).examples
-    columns = {"example_id": table.example_ids, "text_id": table.text_ids, "label": table.labels, "form": table.forms}
-    return pd.DataFrame({name: np.array(values, dtype=object)[positions] for name, values in columns.items()})
 
 
 def _tuned_moment(checkpoint: Path, info: RunInfo) -> tuple[int, float]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from closerlook.analysis.runner import run_probes
 from closerlook.analysis.space_probe import Scope, SpaceProbe
 from closerlook.data.settings import TaskSettings
-from closerlook.pipelines.cross_task import build_space, example_frame, store_space
+from closerlook.pipelines.cross_task import build_space, store_space
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import write_examples
@@ -83,6 +83,8 @@ def _store_vectors(run_dir: Path, root: Path) -> None:
         return
     except SnapshotError:
         pass
+    from closerlook.callbacks.snapshot import example_table
+
     info, config = RunInfo.load(run_dir), load_config(run_dir)
     if not config:
         raise RunError(f"{run_dir} has no configuration, so its encoder cannot be rebuilt. Train it again")
@@ -92,5 +94,5 @@ def _store_vectors(run_dir: Path, root: Path) -> None:
     settings = config["snapshot"]
     subsets = {s: data.stratified_subset(s, settings.get("max_examples")) for s in ("train", "test")}
     for split, positions in subsets.items():
-        write_examples(root, split, example_frame(data, split, positions))
+        write_examples(root, split, example_table(data.encoded(split).examples, positions))
     store_space(root, 0, 0.0, encoder, data, subsets, settings)

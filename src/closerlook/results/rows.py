@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 
@@ -53,6 +54,11 @@ _FLOAT = ("epoch", "value", "low", "high", "control")
 _DTYPES = (
     dict.fromkeys(_TEXT, "str") | dict.fromkeys(_FLOAT, "float64") | {"step": "int64", "layer": "int64", "n": "Int64"}
 )
+
+
+def defined(value: float) -> float | None:
+    """The number as a row holds it: None for NaN, with the reason in the row's note."""
+    return None if math.isnan(value) else float(value)
 
 
 def to_table(rows: Iterable[ResultRow]) -> pd.DataFrame:
