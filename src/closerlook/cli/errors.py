@@ -78,5 +78,6 @@ _HARMLESS = (
     r".*exists and is not empty.*",  # the run directory is ours
     r".*LeafSpec.*is deprecated.*",  # Lightning 2.6 with torch 2.13; nothing a user can do
     r".*GPU available but not used.*",
+    r"The `srun` command is available.*",  # on a login node, say
     r"A worker stopped while some jobs were given.*",  # joblib starts another one
 )
