@@ -33,6 +33,7 @@ class HistoryLogger(Logger):
         self._path = Path(run_dir) / HISTORY_FILE
         self._rows: dict[int, dict[str, float]] = {}
         self._flushed = 0.0
+        self._changed = False
         if resume_step is not None:
             self._keep(resume_step)
 
@@ -76,6 +77,7 @@ class HistoryLogger(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add metrics to a step's row."""
         self._rows.setdefault(int(step or 0), {}).update({key: float(value) for key, value in metrics.items()})
+        self._changed = True
 
     @rank_zero_only
     def save(self) -> None:
@@ -94,11 +96,11 @@ class HistoryLogger(Logger):
         self._write()
 
     def _write(self) -> None:
-        if not self._rows:
+        if not self._changed:  # forked training processes may have written more than this one knows of
             return
         frame = pd.DataFrame([{"step": step} | self._rows[step] for step in sorted(self._rows)])
         first = ["step", "epoch"] if "epoch" in frame else ["step"]
         frame = frame[first + sorted(str(column) for column in frame.columns if column not in first)]
         with replacing(self._path) as temporary:
             frame.to_csv(temporary, index=False)
-        self._flushed = time.monotonic()
+        self._flushed, self._changed = time.monotonic(), False

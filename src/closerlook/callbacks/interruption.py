@@ -1,4 +1,4 @@
-"""Being asked to stop, by SIGTERM (a cluster takes the machine back) or Ctrl-C, is an error of its own."""
+"""Being asked to stop, by a signal of a cluster or by Ctrl-C, is an error of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+"""SIGTERM: a cluster takes the machine back; SIGUSR1, SIGUSR2: SLURM's warning that a job's time is nearly up."""
 
 
 class Interrupted(BaseException):
@@ -27,7 +28,7 @@ class Interrupted(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGTERM inside the block raises :class:`Interrupted`, so that what is open is closed.
+    """A signal that asks to stop raises :class:`Interrupted` inside the block, so that what is open is closed.
 
     Python does so for Ctrl-C. Outside the main thread, where Python allows no handlers, nothing changes.
     """
@@ -44,3 +45,12 @@ def stoppable() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+def hand_over(signum: int) -> None:
+    """Pass a warning on to whoever waited for it before, now that the work is saved.
+
+    A launcher for SLURM (submitit) puts its job back into the queue then, and ends the process.
+    """
+    if signum in (signal.SIGUSR1, signal.SIGUSR2) and callable(signal.getsignal(signum)):
+        signal.raise_signal(signum)

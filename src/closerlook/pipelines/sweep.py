@@ -9,12 +9,12 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from closerlook.callbacks.interruption import SIGNALS, Interrupted
+from closerlook.callbacks.interruption import SIGNALS, Interrupted, hand_over
 from closerlook.pipelines.run_state import FAILED, RUNNING, plan, read_state, write_state
 from closerlook.results.run import RunError
 
@@ -109,7 +109,7 @@ def in_own_process(work: Callable[[], float | None], run_dir: Path) -> float | N
     """Run a job in a child process, so that running out of memory or a crash ends the job and not the sweep.
 
     The child is a fork: it has the libraries that this process has imported, and none of its memory is left
-    afterwards. SIGTERM and Ctrl-C are passed on to it once, and it is asked to stop when this process dies.
+    afterwards. Signals that ask to stop are passed on to it, and it is asked to stop when this process dies.
 
     Args:
         work: The job. What it raises is recorded in its run directory by the training pipeline.
@@ -136,6 +136,7 @@ def in_own_process(work: Callable[[], float | None], run_dir: Path) -> float | N
     if os.WIFSIGNALED(status):
         _record_killed(run_dir, os.WTERMSIG(status))
     if stopped:
+        hand_over(stopped[0])
         raise Interrupted(stopped[0])
     return float(answer) if answer else None
 
@@ -147,7 +148,7 @@ def _child(work: Callable[[], float | None], writing: int, parent: int) -> None:
         os.setpgid(0, 0)  # Ctrl-C in the terminal reaches the parent only, which passes it on once
         _die_with(parent)
         for signum in SIGNALS:
-            signal.signal(signum, signal.SIG_DFL if signum == signal.SIGTERM else signal.default_int_handler)
+            signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
         value = work()
         if value is not None:
             os.write(writing, repr(float(value)).encode())
@@ -177,7 +178,8 @@ def _passing_signals_to(child: int) -> Iterator[list[int]]:
 
     def forward(signum: int, frame: Any) -> None:
         stopped.append(signum)
-        os.kill(child, signum)
+        with suppress(ProcessLookupError):
+            os.kill(child, signum)
 
     before = {signum: signal.signal(signum, forward) for signum in SIGNALS}
     try:

@@ -17,7 +17,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from closerlook.callbacks.interruption import Interrupted, stoppable
+from closerlook.callbacks.interruption import Interrupted, hand_over, stoppable
 from closerlook.models.loading import ModelError
 from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
 from closerlook.pipelines.logging_targets import live_sink, log_snapshots, open_loggers
@@ -79,11 +79,15 @@ def train(config: DictConfig) -> TrainOutcome:
     """
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     run_dir = Path(settings["run_dir"])
-    with stoppable():
-        if not is_leader():
-            return _follow(config, settings, run_dir)
-        with only_process(run_dir):
-            return _lead(config, settings, run_dir)
+    try:
+        with stoppable():
+            if not is_leader():
+                return _follow(config, settings, run_dir)
+            with only_process(run_dir):
+                return _lead(config, settings, run_dir)
+    except Interrupted as stop:
+        hand_over(stop.signum)
+        raise
 
 
 def _lead(config: DictConfig, settings: dict[str, Any], run_dir: Path) -> TrainOutcome:
@@ -199,16 +203,29 @@ def _run_to_the_end(trainer: Any, module: Any, data: Any, checkpoint: Path | Non
 
     Raises:
         Interrupted: SIGTERM or Ctrl-C came.
+        RunError: One of several training processes was killed.
     """
     from pytorch_lightning.utilities.exceptions import SIGTERMException
+    from torch.multiprocessing.spawn import ProcessException
 
-    from closerlook.callbacks.graceful_stop import GracefulStop
+    from closerlook.callbacks.graceful_stop import STOPPED, GracefulStop, killed_worker, passing_signals_to_workers
 
     stop = next(c for c in trainer.callbacks if isinstance(c, GracefulStop))
+    path = str(checkpoint) if checkpoint else None
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
+        with passing_signals_to_workers(trainer, stop):
+            trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
     except SIGTERMException:
         raise Interrupted(stop.signum or signal.SIGTERM) from None
+    except ProcessException as error:
+        if getattr(error, "exit_code", None) == STOPPED:
+            raise Interrupted(stop.signum or signal.SIGTERM) from None
+        if (killed := killed_worker(trainer)) is not None:
+            raise RunError(
+                f"a training process was killed: {killed} (out of memory? the kernel ends processes with SIGKILL; "
+                "see dmesg). The others have ended. The same command goes on from the last checkpoint"
+            ) from error
+        raise
     except SystemExit:  # Lightning's answer to Ctrl-C
         if trainer.interrupted:
             raise Interrupted(signal.SIGINT) from None
@@ -361,7 +378,6 @@ def _callbacks(config: DictConfig, settings: dict[str, Any], run_dir: Path, logg
     from closerlook.models.settings import SnapshotSettings
 
     callbacks = [instantiate(node) for node in (config.callbacks or {}).values() if node is not None]
-    callbacks.append(GracefulStop())
     if not settings["trainer"].get("enable_progress_bar", True):
         from pytorch_lightning.callbacks import ProgressBar
 
@@ -370,6 +386,7 @@ def _callbacks(config: DictConfig, settings: dict[str, Any], run_dir: Path, logg
         snapshot = SnapshotSettings(**settings["snapshot"])
         default = settings["finetuning"]["eval_batch_size"]
         callbacks.insert(0, SnapshotCallback(run_dir / SNAPSHOTS_FOLDER, snapshot, default_batch_size=default))
+    callbacks.insert(0, GracefulStop())
     for callback in callbacks:
         if isinstance(callback, LiveProbeCallback):
             callback.attach(run_dir / RESULTS_FOLDER)
