@@ -26,6 +26,8 @@ def user_errors() -> tuple[type[Exception], ...]:
 def one_clear_message(*, alone: bool = False) -> Iterator[None]:
     """Print a user error as one message and exit with 1; in a sweep, let it fail its own job only.
 
+    A signal that asks to stop ends with 128 + its number: 130 for Ctrl-C, 143 for SIGTERM.
+
     Args:
         alone: This process runs one job only, also when it is a job of a sweep.
     """
@@ -35,7 +37,12 @@ def one_clear_message(*, alone: bool = False) -> Iterator[None]:
         yield
     except Interrupted as stop:
         name = signal.Signals(stop.signum).name
-        print(f"\nstopped by {name}. Run the same command again to go on from the last checkpoint.", file=sys.stderr)
+        message = f"stopped by {name}. Run the same command again to go on from the last checkpoint."
+        print(f"\n{message}", file=sys.stderr)
+        if "SUBMITIT_EXECUTOR" in os.environ and not alone:  # its launcher waits for an answer, not for an exit status
+            from closerlook.results.run import RunError
+
+            raise RunError(message) from None
         raise SystemExit(128 + stop.signum) from None
     except KeyboardInterrupt:
         print("\nstopped. Run the same command again to go on from the last checkpoint.", file=sys.stderr)
