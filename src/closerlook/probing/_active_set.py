@@ -42,10 +42,6 @@ MEET_TOLERANCE = 1e-13
 #: Below this share a few steps without halving the distance are enough to call it stalled; below the next, many.
 NEAR_TOLERANCE = 1e-10
 STALL_TOLERANCE = 1e-8
-#: The same as `MEET_TOLERANCE`, once rounding keeps the solver from getting nearer and no hyperplane separates the
-#: hulls. Vectors of encoders are float32 (6e-8 of each number, up to 1e-6 of a vector): they fill the direction that a
-#: layer norm takes away by rounding errors alone. A gap that only this noise makes is none: such hulls meet.
-STALLED_MEET_TOLERANCE = 1e-6
 #: A separation counts from this share of the extent on: below it rounding of the products could fake it.
 ROUNDING = 64 * _EPS
 
@@ -366,7 +362,7 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
     zz = _combine(P, S, x, k, z)
     lower, full_violation = -np.inf, np.inf
     since_progress, best = 0, np.inf
-    meet_at, loose_at, clear_at = MEET_TOLERANCE * scale, STALLED_MEET_TOLERANCE * scale, ROUNDING * scale
+    meet_at, clear_at = MEET_TOLERANCE * scale, ROUNDING * scale
     near_at, stall_at = NEAR_TOLERANCE * scale, STALL_TOLERANCE * scale
     enough = max(enough, clear_at)
 
@@ -442,7 +438,7 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
         upper = math.sqrt(_combine(P, S, x, k, fresh))
         if lower > clear_at and (lower > enough or upper - lower <= tol * upper):
             verdict = DISJOINT
-        elif upper <= loose_at and lower <= clear_at:
+        elif upper <= meet_at and lower <= clear_at:
             verdict, lower = MEET, 0.0
     return verdict, upper, lower, S[:k].copy(), x[:k].copy(), z, step, _packed(R, YA, YB, k), middle, tau
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from closerlook.probing import _active_set, _linkage, _separation
+from closerlook.probing import _active_set, _axes, _linkage, _separation
 from closerlook.probing.hulls import FloatArray
 
 IntArray = NDArray[np.int64]
@@ -158,6 +158,7 @@ class GreedyClustering:
         self._own = (self.X**2).sum(axis=1)
         self._position = np.zeros(n, dtype=np.int64)
         self._rival = self.conflict[:, self.y]
+        self._axes = _axes.PrincipalAxes.of(self.X)
         self._separators: dict[int, dict[int, _Separator]] = {}
         self._witnesses: dict[int, deque[Refusal]] = {}  # by the code of the label that was refused
 
@@ -267,9 +268,12 @@ class GreedyClustering:
         separator = self._separators.get(big, {}).get(rival)
         start = _COLD if separator is None else separator.start
         both = np.concatenate([merged, others])
-        verdict, support, weights, shortest, steps, *stop = self._decide(merged, others, both, start)
-        if verdict == _active_set.UNDECIDED and len(start.support):
-            verdict, support, weights, shortest, steps, *stop = self._decide(merged, others, both, _COLD)
+        verdict, support, weights, normal, steps, *stop = self._decide(merged, others, both, start)
+        if verdict == _active_set.UNDECIDED:
+            verdict, _, _, support, weights, normal, steps = _axes.look_again(
+                self._axes, merged, others, support, weights, 1e-6, 0.0
+            )
+            stop[0] = _COLD.factor
         if verdict == _active_set.UNDECIDED:
             msg = (
                 f"Could not decide whether the hulls of {len(merged)} and {len(others)} points meet ({steps} steps): "
@@ -281,15 +285,17 @@ class GreedyClustering:
             self.refusals.append(refusal)
             self._witnesses.setdefault(int(self.y[big]), deque(maxlen=16)).appendleft(refusal)
             return None
-        normal = shortest / np.linalg.norm(shortest)
-        return _Separator(normal, _Start(both[support], weights, *stop))
+        return _Separator(normal / np.linalg.norm(normal), _Start(both[support], weights, *stop))
 
     def _decide(self, merged: IntArray, others: IntArray, both: IntArray, start: _Start) -> tuple[Any, ...]:
         self.counts.exact_solves += 1
         self._position[both] = np.arange(len(both))
         warm = self._position[start.support]
         centre = start.centre if len(warm) else self.X[0]
-        return _active_set.decide_pair(self.X, merged, others, warm, start.weights, start.factor, centre, start.tau)
+        verdict, support, weights, shortest, *rest = _active_set.decide_pair(
+            self.X, merged, others, warm, start.weights, start.factor, centre, start.tau
+        )
+        return verdict, support, weights, shortest, *rest
 
     def _commit(self, a: int, b: int, big: int, merged: IntArray, separators: dict[int, _Separator]) -> None:
         """Replace clusters a < b by their union, which keeps the anchor of the larger one."""

@@ -58,8 +58,7 @@ class HullDistance:
         Args:
             A: (n_a, d) the points that the answer is about.
             B: (n_b, d) the points that the answer is about.
-            rtol: allowance for rounding, as a share of the extent of the points; a common point of hulls that meet
-                may be 2e-6 of it (the resolution of float32 vectors) away from itself.
+            rtol: allowance for rounding, as a share of the extent of the points.
 
         Returns:
             True if the normal separates A from B by `bound` (disjoint), or the weights are convex and give a
@@ -77,20 +76,15 @@ class HullDistance:
             return False
         convex = all(w.min() >= 0 and abs(w.sum() - 1) <= 1e-9 for w in self.weights)
         apart = np.linalg.norm(self.weights[0] @ a - self.weights[1] @ b)
-        return bool(convex and apart <= max(slack, _COMMON_POINT * slack / rtol))
-
-
-_COMMON_POINT = 2e-6
-"""How far apart, as a share of the extent, the two ways of writing a common point may be."""
+        return bool(convex and apart <= slack)
 
 
 def hull_distance(A: ArrayLike, B: ArrayLike, *, tol: float = 1e-6, max_iter: int | None = None) -> HullDistance:
     """Distance between the convex hulls of two point sets: the margin width of a hard-margin linear SVM.
 
     Solves for the minimum-norm point of the Minkowski difference (Wolfe 1976) in float64, after centring.
-    Hulls that come within 1e-13 of their extent (1e-6, the resolution of float32 vectors, where rounding stops the
-    solver) without a hyperplane
-    between them count as meeting.
+    Hulls that come within 1e-13 of their extent without a hyperplane between them count as meeting. Where float64
+    keeps the solver from an answer, it looks again along the principal axes of the points.
 
     Args:
         A: (n_a, d) points, any real type.
@@ -139,11 +133,11 @@ def _as_points(points: ArrayLike, name: str) -> FloatArray:
 
 
 def _solve(A: FloatArray, B: FloatArray, tol: float, max_iter: int | None) -> HullDistance:
-    from closerlook.probing._active_set import solve_pair  # compiled code: loaded on first use
+    from closerlook.probing._axes import solve  # compiled code: loaded on first use
 
     points = np.concatenate([A, B])
     rows = np.arange(len(points))
-    verdict, upper, lower, support, weights, shortest, steps = solve_pair(
+    verdict, upper, lower, support, weights, shortest, steps = solve(
         points, rows[: len(A)], rows[len(A) :], tol, np.inf, -1 if max_iter is None else max_iter
     )
     return from_support(len(A), len(B), verdict, upper, lower, support, weights, shortest, steps, tol)

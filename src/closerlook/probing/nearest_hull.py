@@ -7,7 +7,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.exceptions import ConvergenceWarning
 
-from closerlook.probing import _active_set
+from closerlook.probing import _active_set, _axes
 from closerlook.probing.hulls import FloatArray
 from closerlook.probing.pairwise import IntArray
 
@@ -86,7 +86,7 @@ def _search(
         for hull in np.argsort(lower[t], kind="stable"):
             if lower[t, hull] > best:
                 break
-            verdict, high, low, *_ = _active_set.solve_pair(both, np.array([row]), sets[hull], tol, best, -1)
+            verdict, high, low, *_ = _axes.solve(both, np.array([row]), sets[hull], tol, best, -1)
             if low > best:
                 continue
             high = 0.0 if verdict == _active_set.MEET else high

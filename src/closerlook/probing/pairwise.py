@@ -8,7 +8,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from closerlook.probing import _active_set
+from closerlook.probing import _active_set, _axes
 from closerlook.probing.hulls import FloatArray, HullDistance, from_support
 
 IntArray = NDArray[np.int64]
@@ -25,7 +25,7 @@ def solve_sets(X: FloatArray, a: IntArray, b: IntArray, tol: float) -> HullDista
         b: indices of the second set.
         tol: relative duality gap.
     """
-    verdict, upper, lower, support, weights, shortest, steps = _active_set.solve_pair(X, a, b, tol, np.inf, -1)
+    verdict, upper, lower, support, weights, shortest, steps = _axes.solve(X, a, b, tol, np.inf, -1)
     return from_support(len(a), len(b), verdict, upper, lower, support, weights, shortest, steps, tol)
 
 
@@ -134,7 +134,7 @@ def _solve_bounds(
 
     def solve(chunk: IntArray) -> None:
         for t in chunk:
-            bounds[t] = _active_set.solve_pair(X, sets[pairs[t, 0]], sets[pairs[t, 1]], tol, np.inf, -1)[:3]
+            bounds[t] = _axes.solve(X, sets[pairs[t, 0]], sets[pairs[t, 1]], tol, np.inf, -1)[:3]
 
     Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(solve)(chunk) for chunk in _schedule(sets, pairs))
     return bounds

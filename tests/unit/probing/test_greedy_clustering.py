@@ -1,8 +1,11 @@
 """Clusters against brute force (one pair at a time, an LP for each verdict), their order, and their proofs."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hull_oracles import brute_force_clusters, lp_meets, prove_partition, rotation, small_sets
+from sklearn.exceptions import ConvergenceWarning
 
 from closerlook.probing import DirectProbe, hull_distance
 
@@ -146,3 +149,27 @@ def test_a_wrong_partition_cannot_be_proved():
     probe.refusals_ = probe.refusals_[:-1]
     with pytest.raises(AssertionError):
         prove_partition(X, y, probe)
+
+
+@pytest.mark.parametrize("gap", [1e-6, 1e-9])
+def test_labels_that_are_apart_in_an_almost_flat_direction(gap: float) -> None:
+    """A layer norm's space: labels over one another but for a direction that rounding fills. C crosses into B."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(450, 30))
+    y = np.repeat(["a", "b", "c"], 150)
+    X[:, -1] = np.where(y == "a", gap, -gap)
+    X[y == "c", -1] += rng.choice([0.0, 2 * gap], size=150, p=[0.9, 0.1])
+    X = X @ np.linalg.qr(rng.normal(size=(30, 30)))[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # gaps at the rounding of the points
+        probe = DirectProbe().fit(X, y)
+        alone = DirectProbe().fit(X[y != "c"], y[y != "c"])
+    assert alone.is_linear_
+    assert alone.label_distances_[0, 1] == pytest.approx(2 * gap, rel=1e-4)
+    assert not probe.is_linear_
+    assert probe.refusals_
+    for refusal in probe.refusals_:
+        ours = np.isin(refusal.support, refusal.merged)
+        assert np.isin(refusal.support[~ours], refusal.rival).all()
+        common = [refusal.weights[side] @ X[refusal.support[side]] for side in (ours, ~ours)]
+        np.testing.assert_allclose(common[0], common[1], atol=2e-12)

@@ -198,7 +198,7 @@ def test_properties_of_the_distance(pair, random):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_hulls_that_fill_a_direction_by_rounding_only_are_decided(seed: int) -> None:
-    """Vectors after a layer norm lie in a hyperplane but for float32 rounding: there hulls neither part nor overlap."""
+    """Vectors after a layer norm lie in a hyperplane but for float32 rounding: the solver alone runs out of digits."""
     rng = np.random.default_rng(seed)
     d, scale = 48, rng.uniform(0.5, 3.0, size=48)
 
@@ -211,3 +211,40 @@ def test_hulls_that_fill_a_direction_by_rounding_only_are_decided(seed: int) -> 
     answer = hull_distance(A, B)
     assert answer.verdict in ("meet", "disjoint")
     assert answer.verify(A, B)
+
+
+@pytest.mark.filterwarnings("ignore:Hull distance not converged")  # rounding of the points themselves
+@pytest.mark.parametrize(("gap", "rtol"), [(1e-5, 1e-9), (1e-7, 1e-7), (1e-9, 1e-5), (1e-11, 1e-3), (0.0, 0.0)])
+@pytest.mark.parametrize(("n", "d"), [(300, 5), (300, 40), (600, 90)])
+def test_gap_in_a_direction_that_is_almost_flat(n: int, d: int, gap: float, rtol: float) -> None:
+    """Two clouds over one another in all directions but one, in which they lie in parallel hyperplanes."""
+    rng = np.random.default_rng(1)
+    A, B = rng.normal(size=(n, d)), rng.normal(size=(2 * n, d))
+    A[:, -1], B[:, -1] = gap / 2, -gap / 2
+    turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    A, B = A @ turn, B @ turn
+    answer = hull_distance(A, B)
+    assert answer.verdict == ("disjoint" if gap else "meet")
+    assert answer.distance == pytest.approx(gap, rel=rtol, abs=0.0)
+    assert answer.bound <= gap * (1 + rtol)
+    assert answer.verify(A, B)
+
+
+def test_solver_alone_runs_out_of_digits_on_flat_hulls() -> None:
+    from closerlook.probing import _active_set
+
+    rng = np.random.default_rng(1)
+    A, B = rng.normal(size=(300, 40)), rng.normal(size=(600, 40))
+    A[:, -1], B[:, -1] = 5e-10, -5e-10
+    turn = np.linalg.qr(rng.normal(size=(40, 40)))[0]
+    rows = np.arange(900)
+    alone = _active_set.solve_pair(np.vstack([A, B]) @ turn, rows[:300], rows[300:], 1e-6, np.inf, -1)
+    assert alone[0] == _active_set.UNDECIDED  # else the tests above do not reach the second look
+
+
+def test_limited_steps_do_not_look_again() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.warns(ConvergenceWarning, match="not converged after 2 steps"):
+        answer = hull_distance(rng.normal(size=(60, 8)), rng.normal(size=(60, 8)), max_iter=2)
+    assert answer.verdict == "undecided"
+    assert np.isnan(answer.distance)
