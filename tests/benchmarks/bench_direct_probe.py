@@ -39,7 +39,8 @@ POS_DISTANCES = {
     ("AUX", "VERB"): 0.144690, ("DET", "NOUN"): 0.393535, ("ADP", "PUNCT"): 0.360559,
 }  # fmt: skip
 GROWTH = {
-    "n": [1000, 2000, 4000, 8000, 16000],
+    "n": [1000, 2000, 4000, 8000, 16000],  # linear up to 8,000: the last step is that to a space that is not
+    "overlapping": [350, 700, 1400, 2800, 5600],
     "d": [64, 128, 256, 384, 768],
     "labels": [2, 5, 10, 25, 50],
 }
@@ -58,13 +59,21 @@ def load(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _grown(axis: str, value: int) -> tuple[np.ndarray, np.ndarray]:
-    """A point of the growth plot: n examples of POS; d features of POS; the largest labels of TREC."""
+    """A point of the growth plot.
+
+    n examples of POS; as many of its labels that meet, in 64 features, which are never linear; d features of POS; the
+    largest labels of TREC.
+    """
     made = bench_spaces.space("trec50" if axis == "labels" else "pos")
     rng = np.random.default_rng(0)
     if axis == "labels":
         names, counts = np.unique(made.y, return_counts=True)
         rows = np.flatnonzero(np.isin(made.y, names[np.argsort(-counts, kind="stable")[:value]]))
         return made.last[rows], made.y[rows]
+    if axis == "overlapping":
+        meeting = np.flatnonzero(np.isin(made.y, ["NOUN", "ADJ", "PROPN"]))
+        rows = np.sort(rng.permutation(meeting)[:value])
+        return made.last[rows, :64], made.y[rows]
     rows = np.sort(rng.permutation(len(made.y))[: value if axis == "n" else 4000])
     X = made.last if axis == "n" else np.hstack([made.last, made.middle])[:, :value]
     return X[rows], made.y[rows]
@@ -242,7 +251,7 @@ def plot_growth(results: dict[str, dict[str, Any]]) -> dict[str, float]:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4), sharey=True)
+    figure, axes = plt.subplots(1, len(GROWTH), figsize=(17, 4), sharey=True)
     exponents = {}
     for (axis, values), ax in zip(GROWTH.items(), axes, strict=True):
         for key, style in (("cpu_s", "o-"), ("wall_s", "s--"), ("scipy_linkage_cpu_s", "^:")):
