@@ -98,13 +98,35 @@ class TrainConfig:
 
 
 @dataclass
+class CrossSettings:
+    """What is probed of another task's space (``cross_task``), in place of what the run's own space is probed for.
+
+    Attributes:
+        probes: Names of probes among the chosen ones; null = all of them.
+        steps: As ``steps``; null takes that.
+        layers: As ``layers``; null takes that.
+        splits: As ``splits``; null takes that.
+    """
+
+    probes: list[str] | None = None
+    steps: Any = None
+    layers: Any = None
+    splits: list[str] | None = None
+
+
+@dataclass
 class ProbeConfig:
     """Settings of probe.py.
 
     Attributes:
         run_dir: Directory of the run to probe, as train.py printed it.
-        cross_task: Probe another task's examples in the encoder that ``run_dir`` tuned (E5), e.g. ``ps_fxn``.
+        cross_task: Probe another task's examples in the encoder that ``run_dir`` tuned (E5), e.g. ``ps_fxn``, or
+            several: ``[pos,ps_fxn]``. With ``runs``, in each of the runs; ``all`` takes the tasks of those runs.
+        cross: What is probed of another task's space.
         runs: Instead of a run: join all runs below this directory into tables, claims and figures.
+        each: With ``runs``: first probe every finished run, then join. A ``study`` sets it.
+        select: With ``runs``: only runs whose path has this text in it; ``*`` stands for any text.
+        dashboards: With ``runs``: ``dry_run`` writes the W&B workspace and report as JSON, ``save`` sends them.
         vectors: Instead of a run: your own vectors (.npy, .npz, .parquet, .safetensors).
         labels: Labels of ``vectors``, one a line (.txt) or an array; null when the file holds them.
         released_dir: Instead of a run: a folder of the released DirectProbe code.
@@ -113,8 +135,9 @@ class ProbeConfig:
         output_dir: Where results of ``vectors`` or ``released_dir`` go.
         probe: Named probe nodes.
         steps: ``all``, ``first_last``, or a list of steps.
-        layers: ``all``, ``last``, or a list of layers.
+        layers: ``all``, ``blocks`` (without the embeddings), ``last``, or a list of layers.
         splits: Splits to look at.
+        scopes: Steps, layers and splits of single probes, by name; one mapping or a list of them.
         random_encoder: Also run the classifier probes on an untrained encoder of the same architecture.
         n_jobs: Processes; -1 = all cores.
         report: Write report.html.
@@ -125,8 +148,12 @@ class ProbeConfig:
     """
 
     run_dir: str | None = None
-    cross_task: str | None = None
+    cross_task: Any = None
+    cross: CrossSettings = field(default_factory=CrossSettings)
     runs: str | None = None
+    each: bool = False
+    select: str | None = None
+    dashboards: Any = None
     vectors: str | None = None
     labels: str | None = None
     released_dir: str | None = None
@@ -136,6 +163,7 @@ class ProbeConfig:
     steps: Any = "all"
     layers: Any = "all"
     splits: list[str] = field(default_factory=lambda: ["train", "test"])
+    scopes: dict[str, Any] = field(default_factory=dict)
     random_encoder: bool = False
     n_jobs: int = -1
     report: bool = True

@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from closerlook.config import TrainConfig, config_dir, identity, paper_epochs, register, variant
+from closerlook.config import ProbeConfig, TrainConfig, config_dir, identity, paper_epochs, register, variant
 
 register()
 CONF = config_dir()
@@ -31,14 +31,17 @@ def test_no_file_of_conf_is_overlooked() -> None:
     apps = {"train.yaml", "probe.yaml", "wandb_sweep.yaml", "hydra/train.yaml", "hydra/probe.yaml"}
     plugins = {"hydra/launcher/slurm.yaml"}  # composed in tests/e2e/test_launchers.py, where its plugin is installed
     assert everything - seen == apps | plugins
-    assert len(choices()) >= 38
+    assert len(choices()) >= 50
 
 
 @pytest.mark.parametrize(("group", "name"), choices())
 def test_every_file_composes(group: str, name: str) -> None:
-    if group == "probe":
-        config = composed("probe", f"probe=[{name}]")
+    if group in ("probe", "study"):
+        choice = f"[{name}]" if group == "probe" else name
+        config = composed("probe", f"{group}={choice}")
+        assert set(config) == set(ProbeConfig.__dataclass_fields__)
         assert config["probe"]
+        assert config["each"] == (group == "study")
         return
     extra = ["model.source=x"] if (group, name) == ("model", "any") else []
     config = composed("train", f"{group}={name}", *extra)

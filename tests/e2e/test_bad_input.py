@@ -200,7 +200,7 @@ def edited(run: Path, file: str, change: Callable[[bytes], bytes]) -> None:
 
 VECTORS = "step-00000006/train/layer-01.part-000.npy"
 PROBE_CASES = [
-    Case("a layer that is not stored", "layers=", r"\[7\]", r"expected all, last or a list", r"\[0, 1, 2\]", ("layers=[7]",)),
+    Case("a layer that is not stored", "layers=", r"\[7\]", r"expected all, blocks, last or a list", r"\[0, 1, 2\]", ("layers=[7]",)),
     Case("a step that is not stored", "steps=", r"\[1\]", "expected all, first_last", "what the run stores", ("steps=[1]",)),
     Case("a split that is not stored", "splits=", "dev", "the run stores", "'train', 'test'", ("splits=[dev]",)),
     Case("no probe", "no probe chosen", "got an empty", "expected e.g.", "probe=", ("probe=[]",)),

@@ -143,7 +143,7 @@ def test_report_is_one_page_that_needs_no_server(probed_run: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("layers=[7]", r"layers=\[7\]: expected all, last or a list of what the run stores: \[0, 1, 2\]"),
+        ("layers=[7]", r"layers=\[7\]: expected all, blocks, last or a list of what the run stores: \[0, 1, 2\]"),
         ("steps=[3]", r"steps=\[3\]: expected all, first_last or a list"),
         ("splits=[dev]", r"splits=\['dev'\]: the run stores \['train', 'test'\]"),
         ("steps=some", r"steps=some: expected all, first_last"),

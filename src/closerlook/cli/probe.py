@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,28 @@ from closerlook.cli.errors import one_clear_message, quiet
 from closerlook.config import config_dir, register
 
 _SOURCES = ("run_dir", "runs", "vectors", "released_dir")
+_DRY_RUN = "--dry-run"
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 register()
 
 
+def main() -> None:
+    """Probe one run, all runs below a directory, or vectors of your own; join runs."""
+    sys.argv[1:] = as_overrides(sys.argv[1:])
+    _main()
+
+
+def as_overrides(arguments: Sequence[str]) -> list[str]:
+    """The command line with ``--dry-run``, which Hydra does not know, as an override of the dashboards."""
+    if _DRY_RUN not in arguments:
+        return list(arguments)
+    kept = [item for item in arguments if item != _DRY_RUN and not item.startswith("dashboards=")]
+    return [*kept, "dashboards=dry_run"]
+
+
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="probe")
-def main(config: DictConfig) -> None:
-    """Probe one run, or vectors of your own."""
+def _main(config: DictConfig) -> None:
     with one_clear_message():
         _run(config)
 
@@ -32,6 +48,8 @@ def _run(config: DictConfig) -> None:
     chosen = [name for name in _SOURCES if config[name] is not None]
     if len(chosen) > 1:
         raise RunError(f"got {' and '.join(chosen)}, expected one of {', '.join(_SOURCES)}: leave the others out")
+    if config.runs is None and config.dashboards is not None:
+        raise RunError(f"dashboards={config.dashboards} shows joined runs: add runs=<directory with runs below it>")
     if config.runs is not None:
         _join(config)
     elif config.vectors is not None or config.released_dir is not None:
@@ -44,18 +62,32 @@ def _probe(config: DictConfig) -> None:
     from closerlook.cli.messages import print_probing
     from closerlook.pipelines.probe import probe
 
-    if config.cross_task is not None:
-        from closerlook.pipelines.cross_task import run_cross_task, task_settings
-        from closerlook.results.run import RunError
-
-        if config.run_dir is None:
-            raise RunError("cross_task needs run_dir: the run whose tuned encoder is to look at the other task")
-        task = task_settings(config.cross_task, data_dir=config.paths.data_dir)
-        config.run_dir = str(run_cross_task(Path(config.run_dir), task).run_dir)
-    outcome = probe(config)
-    print_probing(outcome)
-    if outcome.failed:
+    failed = False
+    for one in [config] if config.cross_task is None else _other_tasks(config):
+        outcome = probe(one)
+        print_probing(outcome)
+        failed |= bool(outcome.failed)
+    if failed:
         raise SystemExit(1)
+
+
+def _other_tasks(config: DictConfig) -> list[DictConfig]:
+    """The configurations that probe other tasks' spaces in the encoder of ``run_dir``; the spaces are stored first."""
+    from closerlook.pipelines.cross_settings import ALL_TASKS, for_other_tasks, task_names
+    from closerlook.pipelines.cross_task import run_cross_task, task_settings
+    from closerlook.results.run import RunError
+
+    if config.run_dir is None:
+        raise RunError("cross_task needs run_dir: the run whose tuned encoder is to look at the other task")
+    if config.cross_task == ALL_TASKS:
+        raise RunError("cross_task=all means the tasks of several runs: pass runs=<their directory>, or name the tasks")
+    narrowed = []
+    for name in task_names(config.cross_task):
+        task = task_settings(name, data_dir=config.paths.data_dir)
+        one = for_other_tasks(config)
+        one.run_dir = str(run_cross_task(Path(config.run_dir), task).run_dir)
+        narrowed.append(one)
+    return narrowed
 
 
 def _vectors(config: DictConfig) -> None:
@@ -67,20 +99,51 @@ def _vectors(config: DictConfig) -> None:
 
 
 def _join(config: DictConfig) -> None:
-    from rich.console import Console
-
+    from closerlook.cli.probe_each import failed_ends, print_failures, probe_each_with_bar
     from closerlook.pipelines.study import study
     from closerlook.study.terminal import print_study
 
-    logger: dict[str, Any] = OmegaConf.to_container(config.logger or {}, resolve=True)  # type: ignore[assignment]
-    output = None if config.output_dir is None else Path(config.output_dir)
-    outcome = study(Path(config.runs), output_dir=output, logger=logger, tags=tuple(config.tags), report=config.report)
-    console = Console(highlight=False)
-    print_study(outcome.summary, outcome.claims, console)
-    console.print(f"  {len(outcome.study.runs)} runs joined in {outcome.seconds:.1f} s", soft_wrap=True)
-    console.print(f"  results: {outcome.table_file}\n  claims:  {outcome.claims_file}", soft_wrap=True)
+    ends = probe_each_with_bar(config) if config.each or config.cross_task is not None else ()
+    failed = failed_ends(ends)
+    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    logger = settings["logger"] or {}
+    outcome = study(
+        Path(config.runs),
+        output_dir=None if config.output_dir is None else Path(config.output_dir),
+        logger=logger,
+        tags=tuple(config.tags),
+        report=config.report,
+        select=config.select,
+        problems={end.space.name: end.reason for end in failed},
+    )
+    print_study(outcome.summary, outcome.claims)
+    _print_files(outcome)
+    if config.dashboards is not None:
+        _dashboards(config, outcome, logger)
+    if failed:
+        print_failures(failed)
+        raise SystemExit(1)
+
+
+def _print_files(outcome: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"  {len(outcome.study.runs)} runs joined in {outcome.seconds:.1f} s")
+    console.print(f"  results: {outcome.table_file}\n  claims:  {outcome.claims_file}")
     if outcome.page is not None:
-        console.print(f"  page:    [bold]{outcome.page}[/bold]  (open it in a browser)", soft_wrap=True)
+        console.print(f"  page:    [bold]{outcome.page}[/bold]  (open it in a browser)")
+
+
+def _dashboards(config: DictConfig, outcome: Any, logger: dict[str, Any]) -> None:
+    """Write or send the W&B workspace and report of the joined runs, and say where they are."""
+    from rich.console import Console
+
+    from closerlook.pipelines.dashboards import dashboards
+
+    console = Console(highlight=False, soft_wrap=True)
+    for name, where in dashboards(config.dashboards, outcome, logger).items():
+        console.print(f"  {name}: {where}", markup=False)
 
 
 if __name__ == "__main__":

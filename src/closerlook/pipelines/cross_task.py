@@ -21,7 +21,7 @@ from closerlook.representations.format import sha256_of
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
 from closerlook.results.files import write_text
-from closerlook.results.run import CONFIG_FILE, SNAPSHOTS_FOLDER, RunError, RunInfo, load_config
+from closerlook.results.run import CONFIG_FILE, RUN_FILE, SNAPSHOTS_FOLDER, RunError, RunInfo, load_config
 from closerlook.study.join import CROSS_FOLDER, CrossOrigin
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def run_cross_task(run_dir: Path, task: TaskSettings, *, batch_size: int | None 
     run_dir = Path(run_dir)
     info, config, checkpoint = _source(run_dir, task)
     target = run_dir / CROSS_FOLDER / task.name
-    origin = CrossOrigin(info.task, info.title, sha256_of(checkpoint), _plain(task))
-    if CrossOrigin.load(target) == origin and len(_stored_steps(target)) == 2:
+    origin = CrossOrigin(info.task, info.title, _digest(checkpoint), _plain(task))
+    if _is_stored(target, origin):
         return CrossTaskOutcome(target, RunInfo.load(target), skipped=True)
     _forget(target)
     encoder, data, checksums = build_space(config, task, info.seed, batch_size)
@@ -113,8 +113,8 @@ def run_cross_task(run_dir: Path, task: TaskSettings, *, batch_size: int | None 
             _load_tuned(encoder, checkpoint)
         store_space(root, step, epoch, encoder, data, subsets, settings)
     write_text(target / CONFIG_FILE, _yaml(config | {"task": _plain(task), "run_dir": str(target)}))
+    origin.save(target)  # before run.json: without it the folder would pass for a run of its own
     found.save(target)
-    origin.save(target)
     return CrossTaskOutcome(target, found)
 
 
@@ -137,6 +137,32 @@ def _source(run_dir: Path, task: TaskSettings) -> tuple[RunInfo, dict[str, Any],
 
 def _plain(task: TaskSettings) -> dict[str, Any]:
     return asdict(task)
+
+
+def _digest(checkpoint: Path) -> str:
+    """SHA-256 of a checkpoint, computed once a process as long as the file is the same: they are large."""
+    stat = checkpoint.stat()
+    key = (checkpoint.resolve(), stat.st_mtime_ns, stat.st_size)
+    if key not in _digests:
+        _digests[key] = sha256_of(checkpoint)
+    return _digests[key]
+
+
+_digests: dict[tuple[Path, int, int], str] = {}
+_WHERE_FROM = ("data_dir", "download")
+"""Settings of a task that say where its files are, not what is in them."""
+
+
+def _is_stored(target: Path, origin: CrossOrigin) -> bool:
+    """Whether both snapshots are there, from the same checkpoint and the same examples."""
+    stored = CrossOrigin.load(target)
+    if stored is None or not (target / RUN_FILE).is_file() or len(_stored_steps(target)) != 2:
+        return False
+    a, b = (
+        replace(one, task={key: value for key, value in one.task.items() if key not in _WHERE_FROM})
+        for one in (stored, origin)
+    )
+    return a == b
 
 
 def _yaml(config: dict[str, Any]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from closerlook.analysis.runner import FailedCell, plan_cells, run_probes
+from closerlook.analysis.runner import FailedCell, OnCell, ProbeOutcome, plan_cells, run_probes
 from closerlook.analysis.space_probe import Scope, SpaceProbe
+from closerlook.config import config_dir
+from closerlook.pipelines.known_cells import KnownCells
 from closerlook.pipelines.logging_targets import track_results
+from closerlook.pipelines.scopes import scoped_probes, union
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import (
     REPORT_FILE,
@@ -27,6 +31,9 @@ from closerlook.results.run import (
 from closerlook.results.store import CellKey, ResultStore
 
 log = logging.getLogger(__name__)
+
+Watch = Callable[[int], OnCell]
+"""Takes the number of cells, returns what is called after each of them: a progress bar."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,21 @@ class ProbeRunOutcome:
     table_file: Path
 
 
+@dataclass(frozen=True)
+class Probed:
+    """Finished cells of a run, before anything is written about them.
+
+    Attributes:
+        store: Where they are.
+        scope: What was looked at.
+        outcome: What was computed and what was kept.
+    """
+
+    store: ResultStore
+    scope: Scope
+    outcome: ProbeOutcome
+
+
 def probe(config: DictConfig) -> ProbeRunOutcome:
     """Run the configured probes over a run's snapshots.
 
@@ -73,29 +95,76 @@ def probe(config: DictConfig) -> ProbeRunOutcome:
             "e.g. python probe.py run_dir=runs/bbc_topics/minilm_l6/seed-0"
         )
     run_dir = Path(settings["run_dir"])
+    with cell_bar() as watch:
+        done = probe_run(run_dir, build_probes(config), settings, watch)
+    results, report, table_file = publish(run_dir, settings, done.store)
+    outcome = done.outcome
+    return ProbeRunOutcome(
+        run_dir, results, done.store.table(_shown(outcome.wanted, done.scope)), outcome.n_computed, outcome.n_kept,
+        outcome.failed, outcome.seconds, report, table_file,
+    )  # fmt: skip
+
+
+def probe_run(
+    run_dir: Path,
+    probes: Sequence[SpaceProbe],
+    settings: Mapping[str, Any],
+    watch: Watch,
+    *,
+    known: KnownCells | None = None,
+    stored_only: bool = False,
+) -> Probed:
+    """Compute what is missing of a run's cells; each one is on disk before the next is taken.
+
+    Args:
+        run_dir: The run's directory.
+        probes: The probes.
+        settings: Resolved settings of probe.py.
+        watch: Called with the number of cells before the first one.
+        known: Cells of other runs, to be taken over where the space is the same.
+        stored_only: Look at those of the splits that are stored, instead of raising when one is not.
+
+    Raises:
+        RunError: There is no run, or something was asked for that it does not store.
+        SnapshotError: A stored file is missing or damaged.
+    """
     RunInfo.load(run_dir)  # says what is missing before anything else does
     reader = SnapshotReader(run_dir / SNAPSHOTS_FOLDER)
-    scope = choose_scope(reader, settings["steps"], settings["layers"], settings["splits"])
+    scoped = scoped_probes(probes, reader, settings, stored_only=stored_only)
+    scope = union(scoped)
     if settings["verify"]:
         for step in scope.steps:
             reader.verify(step)
-    probes = build_probes(config)
     store = ResultStore(run_dir / RESULTS_FOLDER)
     if store.damaged:
         log.warning("%d damaged line(s) in %s are computed again", store.damaged, store.folder)
-    outcome = _with_progress(reader, probes, scope, store, settings["n_jobs"])
+    cells = plan_cells(reader, scoped, scope)
+    if known is not None:
+        known.give(reader, [key for _, key in cells], store)
+    outcome = run_probes(
+        reader.root, scoped, scope, store, n_jobs=settings["n_jobs"], on_cell=watch(len(cells)), cells=cells
+    )
+    if known is not None:
+        known.learn(reader, store)
     if settings["random_encoder"]:
         from closerlook.pipelines.random_encoder import random_encoder_baseline
 
-        random_encoder_baseline(run_dir, probes, scope, store, n_jobs=settings["n_jobs"])
+        for one in scoped:
+            random_encoder_baseline(run_dir, [one.probe], union([one]), store, n_jobs=settings["n_jobs"])
+    return Probed(store, scope, outcome)
+
+
+def publish(run_dir: Path, settings: dict[str, Any], store: ResultStore) -> tuple[RunResults, Path | None, Path]:
+    """Write a run's table and report, and send its results to the loggers.
+
+    Returns:
+        The results read back, the report's path (None when none is wanted), and the table's path.
+    """
     table_file = store.write_table()
     results = load_run(run_dir)
     report = _report(results, run_dir) if settings["report"] else None
     track_results(settings, run_dir, results)
-    return ProbeRunOutcome(
-        run_dir, results, store.table(_shown(outcome.wanted, scope)), outcome.n_computed, outcome.n_kept,
-        outcome.failed, outcome.seconds, report, table_file,
-    )  # fmt: skip
+    return results, report, table_file
 
 
 def _shown(wanted: tuple[CellKey, ...], scope: Scope) -> list[CellKey]:
@@ -107,51 +176,22 @@ def build_probes(config: DictConfig) -> list[SpaceProbe]:
     """The probes of a configuration's ``probe`` group.
 
     Raises:
-        RunError: None was chosen.
+        RunError: None was chosen, or ``scopes`` names a probe that does not exist.
     """
     from hydra.utils import instantiate
 
     nodes = {name: node for name, node in (config.probe or {}).items() if node is not None}
     if not nodes:
         raise RunError("no probe chosen: got an empty probe group, expected e.g. probe=[direct,linear]")
+    known = {path.stem for path in (config_dir() / "probe").glob("*.yaml")} | {str(name) for name in nodes}
+    if unknown := sorted(set(config.scopes or {}) - known):
+        raise RunError(f"scopes.{unknown[0]}: no such probe; expected one of {', '.join(sorted(known))}")
     return [instantiate(node) for node in nodes.values()]
 
 
-def choose_scope(reader: SnapshotReader, steps: Any, layers: Any, splits: list[str]) -> Scope:
-    """Turn ``all``, ``first_last``, ``last`` and lists into steps, layers and splits that are there.
-
-    Raises:
-        RunError: Something was asked for that is not stored.
-        SnapshotError: A table of examples is damaged.
-    """
-    chosen_steps = _choose("steps", steps, reader.steps, {"all": reader.steps, "first_last": _ends(reader.steps)})
-    chosen_layers = _choose("layers", layers, reader.layers, {"all": reader.layers, "last": reader.layers[-1:]})
-    missing = [split for split in splits if split not in reader.splits]
-    if missing or not splits:
-        raise RunError(f"splits={splits}: the run stores {list(reader.splits)}")
-    for split in splits:
-        reader.examples(split)  # a damaged table would fail every cell
-    return Scope(chosen_steps, chosen_layers, tuple(splits))
-
-
-def _choose(name: str, wanted: Any, stored: tuple[int, ...], words: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
-    if isinstance(wanted, str) and wanted in words:
-        return words[wanted]
-    values = [wanted] if isinstance(wanted, int) else wanted
-    if isinstance(values, list) and values and all(isinstance(v, int) and v in stored for v in values):
-        return tuple(sorted(set(values)))
-    shown = list(stored) if len(stored) <= 20 else f"{list(stored[:10])} ... {stored[-1]} ({len(stored)} in all)"
-    raise RunError(f"{name}={wanted}: expected {', '.join(words)} or a list of what the run stores: {shown}")
-
-
-def _ends(steps: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(dict.fromkeys((steps[0], steps[-1])))
-
-
-def _with_progress(
-    reader: SnapshotReader, probes: list[SpaceProbe], scope: Scope, store: ResultStore, n_jobs: int
-) -> Any:
-    """Run the probes under one progress bar."""
+@contextmanager
+def cell_bar() -> Iterator[Watch]:
+    """A progress bar over the cells of one run."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -161,23 +201,24 @@ def _with_progress(
         TimeRemainingColumn,
     )
 
-    cells = plan_cells(reader, probes, scope)
     columns = (
         TextColumn("[bold]probing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
         TextColumn("[dim]{task.description}"),
     )  # fmt: skip
     with Progress(*columns, transient=True) as bar:
-        task = bar.add_task("", total=len(cells))
-        on_cell = _advance(bar, task)
-        return run_probes(reader.root, probes, scope, store, n_jobs=n_jobs, on_cell=on_cell, cells=cells)
+        task = bar.add_task("", total=None)
+
+        def watch(total: int) -> OnCell:
+            bar.update(task, total=total)
+            return lambda key: bar.update(task, advance=1, description=cell_name(key))
+
+        yield watch
 
 
-def _advance(bar: Any, task: Any) -> Callable[[CellKey], None]:
-    def on_cell(key: CellKey) -> None:
-        where = "" if key.step is None else f" step {key.step}"
-        bar.update(task, advance=1, description=f"{key.probe} {key.split} layer {key.layer}{where}")
-
-    return on_cell
+def cell_name(key: CellKey) -> str:
+    """A cell in words: ``direct train layer 6 step 75``."""
+    where = "" if key.step is None else f" step {key.step}"
+    return f"{key.probe} {key.split} layer {key.layer}{where}"
 
 
 def _report(results: RunResults, run_dir: Path) -> Path:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ def study(
     logger: Mapping[str, Any] | None = None,
     tags: tuple[str, ...] = (),
     report: bool = True,
+    select: str | None = None,
+    problems: Mapping[str, str] | None = None,
 ) -> StudyOutcome:
     """Join all runs below a directory; needs no GPU and no network, and works while a sweep is running.
 
@@ -61,14 +63,17 @@ def study(
         logger: Settings of the ``logger`` group; with a ``wandb`` node one summary run is logged.
         tags: Tags of that run.
         report: Write the HTML page.
+        select: Only runs whose path has this text in it, see :func:`closerlook.study.join.find_runs`.
+        problems: By run path, what went wrong when it was probed: told beside what is missing.
 
     Raises:
-        RunError: There is no run below ``runs_dir``.
+        RunError: There is no run below ``runs_dir``, or none that ``select`` takes.
     """
     start = time.perf_counter()
     runs_dir = Path(runs_dir)
     target = Path(output_dir) if output_dir is not None else runs_dir
-    joined = load_study(runs_dir)
+    joined = load_study(runs_dir, select)
+    joined = replace(joined, problems=(*joined.problems, *_untold(joined.problems, problems or {})))
     cells = tuple(cells_of(joined))
     summary, claims = summarise(joined, cells), claims_of(cells)
     table_file, claims_file = target / TABLE_FILE, target / CLAIMS_FILE
@@ -79,6 +84,11 @@ def study(
     _track(target, joined, summary, claims, logger or {}, tags, page)
     seconds = time.perf_counter() - start
     return StudyOutcome(joined, cells, summary, claims, page, table_file, claims_file, seconds)
+
+
+def _untold(told: Sequence[str], problems: Mapping[str, str]) -> list[str]:
+    """The problems of runs that joining has not told of already."""
+    return [f"{path}: {why}" for path, why in problems.items() if not any(one.startswith(f"{path}: ") for one in told)]
 
 
 def claims_json(joined: Study, claims: tuple[Claim, ...]) -> dict[str, Any]:

@@ -54,8 +54,13 @@ class StudyCell:
     @cached_property
     def classifier(self) -> str:
         """The probe whose accuracy is read: one that every probed seed has; empty when there is none."""
+        return next(iter(self.classifiers), "")
+
+    @cached_property
+    def classifiers(self) -> tuple[str, ...]:
+        """The probes whose accuracy every probed seed has, the one nearest to the paper's first."""
         probed = [set(t.loc[t["measure"] == m.ACCURACY, "probe"]) for t in self.tables.values() if len(t)]
-        return next((name for name in CLASSIFIERS if probed and all(name in found for found in probed)), "")
+        return tuple(name for name in CLASSIFIERS if probed and all(name in found for found in probed))
 
     @property
     def as_in_paper(self) -> bool:

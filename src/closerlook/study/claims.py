@@ -82,7 +82,7 @@ def claims_of(cells: Sequence[StudyCell]) -> tuple[Claim, ...]:
                 SIGN_RULE.format(null=0),
                 "BERT-base tuned on PS-role, probed on PS-fxn: 27 labels up, 13 down, mean +1.02.",
                 related_grows,
-                "look at ps_fxn in a run of ps_role, or the reverse: probe.py run_dir=... cross_task=ps_fxn",
+                "tune on ps_role and on ps_fxn, then python probe.py runs=... study=e5",
             ),
             (
                 "unrelated",
@@ -91,7 +91,7 @@ def claims_of(cells: Sequence[StudyCell]) -> tuple[Claim, ...]:
                 SIGN_RULE.format(null=0),
                 "BERT-base tuned on POS, probed on PS-fxn: 0 labels up, 40 down, mean -1.68.",
                 unrelated_shrinks,
-                "look at ps_fxn in a run of pos, or the reverse: probe.py run_dir=... cross_task=ps_fxn",
+                "tune on pos and on ps_fxn, then python probe.py runs=... study=e5",
             ),
             (
                 "train_test",

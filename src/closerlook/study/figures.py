@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import plotly.graph_objects as go
 
 from closerlook.figures.displacements import displacement_arrows
@@ -22,6 +21,7 @@ from closerlook.results import measures as m
 from closerlook.study.cells import StudyCell
 from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
 from closerlook.study.summary import CrossMatrix, StudySummary
+from closerlook.study.terminal import cross_text
 
 
 def e2_clusters(summary: StudySummary) -> go.Figure:
@@ -48,18 +48,9 @@ def e4_closest_paths(cell: StudyCell, layer: int | None = None) -> go.Figure:
 
 def e5_matrix(matrix: CrossMatrix) -> go.Figure:
     """E5: tuned on one task, looked at with another."""
-    text = [
-        [_cross_text(matrix, i, j) for j in range(len(matrix.probed))] for i in range(len(matrix.tuned_on))
-    ]  # fmt: skip
+    n_rows, n_columns = matrix.change.shape
+    text = [[cross_text(matrix, i, j, "<br>") for j in range(n_columns)] for i in range(n_rows)]
     return cross_task_matrix(matrix.tuned_on, matrix.probed, matrix.change, text, model=matrix.model)
-
-
-def _cross_text(matrix: CrossMatrix, i: int, j: int) -> str:
-    if not np.isfinite(matrix.change[i, j]):
-        return ""
-    told = f"{matrix.change[i, j]:+.3g}<br>{matrix.n_up[i, j]:.0f} up, {matrix.n_down[i, j]:.0f} down"
-    gain = matrix.accuracy[i, j]
-    return f"{told}<br>accuracy {gain:+.3f}" if np.isfinite(gain) else told
 
 
 def e6_similarity(cell: StudyCell) -> go.Figure:

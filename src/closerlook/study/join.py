@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ KEYS = ("model", "task", "tuned_on", "variant", "seed", "run")
 """Columns that the joined table has before those of :data:`closerlook.results.rows.COLUMNS`."""
 
 _STATE_FILE = "state.json"
-_NOT_ENTERED = {"snapshots", "results", "checkpoints", "wandb", ".hydra"}
+_NOT_ENTERED = {"snapshots", "results", "checkpoints", "wandb", ".hydra", "random_encoder"}
 _RUN_NAME = re.compile(r"^seed-\d+(?:__(?P<variant>.+))?$")
 
 
@@ -68,7 +69,7 @@ class StudyRun:
         info: What it is.
         tuned_on: The task that the encoder was tuned on: ``info.task``, unless it is a cross-task folder.
         variant: What the directory's name says besides the seed, e.g. ``experiment-e3``; empty for a plain run.
-        status: ``finished``, ``running`` or ``failed``; ``running`` may also mean killed.
+        status: See :func:`status_of`; ``running`` may also mean killed.
         n_rows: Number of results; 0 = not probed yet.
     """
 
@@ -105,21 +106,20 @@ class Study:
     problems: tuple[str, ...] = ()
 
 
-def load_study(root: Path) -> Study:
+def load_study(root: Path, select: str | None = None) -> Study:
     """Join everything that the runs below ``root`` have measured so far.
 
     A run that is still being tuned or probed contributes what it has; a damaged one is told of and left out.
 
+    Args:
+        root: The directory.
+        select: See :func:`find_runs`.
+
     Raises:
-        RunError: There is no run below ``root``.
+        RunError: There is no run below ``root``, or none that ``select`` takes.
     """
     root = Path(root)
-    folders = list(find_runs(root))
-    if not folders:
-        raise RunError(
-            f"no runs below {root}: expected folders with a {RUN_FILE}, which train.py writes. "
-            "Pass the directory of a sweep, e.g. runs=runs"
-        )
+    folders = found_runs(root, select)
     found, tables, config, problems = [], [], {}, []
     for folder in folders:
         try:
@@ -135,12 +135,39 @@ def load_study(root: Path) -> Study:
     return Study(root, tuple(found), _concat(joined), config, tuple(problems))
 
 
-def find_runs(root: Path) -> Iterator[Path]:
-    """Directories with a ``run.json`` at or below ``root``, in order of their names; large folders are not entered."""
+def found_runs(root: Path, select: str | None = None) -> list[Path]:
+    """What :func:`find_runs` finds.
+
+    Raises:
+        RunError: It finds nothing.
+    """
+    folders = list(find_runs(root, select))
+    if not folders:
+        chosen = "" if select is None else f" whose path has select={select}"
+        raise RunError(
+            f"no runs below {root}{chosen}: expected folders with a {RUN_FILE}, which train.py writes. "
+            "Pass the directory of a sweep, e.g. runs=runs"
+        )
+    return folders
+
+
+def find_runs(root: Path, select: str | None = None) -> Iterator[Path]:
+    """Directories with a ``run.json`` at or below ``root``, in order of their names; large folders are not entered.
+
+    Args:
+        root: The directory.
+        select: Only runs whose path below ``root`` has this text in it; ``*`` stands for any text. None takes all.
+    """
     for folder, names, files in os.walk(root):
         names[:] = sorted(name for name in names if name not in _NOT_ENTERED)
-        if RUN_FILE in files:
+        path = Path(folder).relative_to(root).as_posix()
+        if RUN_FILE in files and (select is None or fnmatchcase(path, f"*{select}*")):
             yield Path(folder)
+
+
+def is_cross(folder: Path) -> bool:
+    """Whether a run directory holds the space of another task in a run's encoder."""
+    return Path(folder).parent.name == CROSS_FOLDER
 
 
 def _read(root: Path, folder: Path) -> tuple[StudyRun, pd.DataFrame]:
@@ -153,15 +180,23 @@ def _read(root: Path, folder: Path) -> tuple[StudyRun, pd.DataFrame]:
         info=info,
         tuned_on=origin.tuned_on if origin else info.task,
         variant=(match["variant"] or "") if match else "",
-        status=_status(owner),
+        status=status_of(owner),
         n_rows=len(table),
     )
     return run, table
 
 
-def _status(folder: Path) -> str:
+def status_of(folder: Path) -> str:
+    """``finished``, ``running``, ``failed`` or ``interrupted``, as the run's own record says.
+
+    Raises:
+        RunError: The record is damaged.
+    """
     path = folder / _STATE_FILE
-    return str(json.loads(path.read_text(encoding="utf-8"))["status"]) if path.is_file() else "finished"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["status"]) if path.is_file() else "finished"
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error}): it says how the run in its folder ended") from error
 
 
 def _names(runs: list[StudyRun]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from closerlook.results import measures as m
 from closerlook.study import paper
-from closerlook.study.cells import StudyCell, label_values, last_step, moments
+from closerlook.study.cells import CLASSIFIERS, StudyCell, label_values, last_step, moments
 from closerlook.study.intervals import seed_interval
 from closerlook.study.join import Study
 
@@ -74,7 +74,9 @@ class CrossMatrix:
         change: (n_rows, n_columns) mean change of the minimum distance; NaN where not looked at.
         n_up: (n_rows, n_columns) labels whose minimum distance grew, mean over seeds.
         n_down: The same for those whose minimum distance shrank.
-        accuracy: (n_rows, n_columns) accuracy after less before tuning.
+        accuracy_before: (n_rows, n_columns) accuracy before tuning, mean over seeds.
+        accuracy_after: The same after tuning.
+        classifier: The probe whose accuracy it is: the one that most cells have; the others are NaN.
     """
 
     model: str
@@ -83,7 +85,9 @@ class CrossMatrix:
     change: np.ndarray
     n_up: np.ndarray
     n_down: np.ndarray
-    accuracy: np.ndarray
+    accuracy_before: np.ndarray
+    accuracy_after: np.ndarray
+    classifier: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,8 +142,8 @@ def _main_row(cell: StudyCell) -> MainRow:
     return MainRow(cell.model, cell.task, len(cell.runs), len(probed), n_labels, cell.classifier, values, known, status)
 
 
-def _before_after(cell: StudyCell, measure: str) -> tuple[SeedMean, SeedMean]:
-    probe = cell.classifier or None if measure == m.ACCURACY else None
+def _before_after(cell: StudyCell, measure: str, classifier: str = "") -> tuple[SeedMean, SeedMean]:
+    probe = classifier or cell.classifier or None if measure == m.ACCURACY else None
     found = [
         moments(table, measure, layer=cell.layer, split=_SPLITS.get(measure, "train"), probe=probe)
         for table in cell.tables.values()
@@ -155,29 +159,41 @@ def _matrices(cells: Sequence[StudyCell]) -> list[CrossMatrix]:
         mine = {(cell.tuned_on, cell.task): cell for cell in cells if cell.model == model}
         rows = tuple(sorted({tuned for tuned, _ in mine}))
         columns = tuple(sorted({task for _, task in mine}))
-        parts = {name: np.full((len(rows), len(columns)), np.nan) for name in ("change", "n_up", "n_down", "accuracy")}
+        classifier = _commonest_classifier(list(mine.values()))
+        parts = {name: np.full((len(rows), len(columns)), np.nan) for name in _CROSS_PARTS}
         for (i, tuned), (j, task) in product(enumerate(rows), enumerate(columns)):
             cell = mine.get((tuned, task))
             if cell is not None:
-                for name, value in _cross_values(cell).items():
+                for name, value in _cross_values(cell, classifier).items():
                     parts[name][i, j] = value
-        found.append(CrossMatrix(model, rows, columns, **parts))
+        found.append(CrossMatrix(model, rows, columns, **parts, classifier=classifier))
     return found
 
 
-def _cross_values(cell: StudyCell) -> dict[str, float]:
+_CROSS_PARTS = ("change", "n_up", "n_down", "accuracy_before", "accuracy_after")
+
+
+def _commonest_classifier(cells: Sequence[StudyCell]) -> str:
+    """The probe whose accuracy most of the cells have, the one nearest to the paper's first; empty when none has."""
+    counts = {name: sum(name in cell.classifiers for cell in cells) for name in CLASSIFIERS}
+    best = max(counts, key=lambda name: counts[name])
+    return best if counts[best] else ""
+
+
+def _cross_values(cell: StudyCell, classifier: str) -> dict[str, float]:
     changes = []
     for table in cell.tables.values():
         if len(table):
             values = label_values(table, m.MIN_DISTANCE, layer=cell.layer)
             changes.append((values["after"] - values["before"]).dropna())
     changes = [change for change in changes if len(change)]
-    before, after = _before_after(cell, m.ACCURACY)
+    before, after = _before_after(cell, m.ACCURACY, classifier)
     return {
         "change": over_seeds([float(c.mean()) for c in changes]).mean,
         "n_up": over_seeds([float((c > 0).sum()) for c in changes]).mean,
         "n_down": over_seeds([float((c < 0).sum()) for c in changes]).mean,
-        "accuracy": after.mean - before.mean,
+        "accuracy_before": before.mean,
+        "accuracy_after": after.mean,
     }
 
 

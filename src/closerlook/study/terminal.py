@@ -13,8 +13,9 @@ from rich.table import Table
 
 from closerlook.figures.layers import format_number
 from closerlook.figures.theme import name_of
+from closerlook.results import measures as m
 from closerlook.study.claims import headline
-from closerlook.study.summary import MAIN_MEASURES, SeedMean, StudySummary
+from closerlook.study.summary import MAIN_MEASURES, CrossMatrix, SeedMean, StudySummary
 from closerlook.study.verdicts import Claim, ClaimCell, Verdict
 
 _COLOURS = {
@@ -23,6 +24,7 @@ _COLOURS = {
     Verdict.MIXED: "yellow",
     Verdict.NOT_TESTABLE: "dim",
 }
+_SHORT = dict(zip(MAIN_MEASURES, ("accuracy", "clusters", "train~test", "min. dist.", "~first"), strict=True))
 DASH = "\u2013"
 """Stands for a number that is missing."""
 
@@ -30,9 +32,11 @@ _STYLE: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False, "padding": 
 
 
 def print_study(summary: StudySummary, claims: Sequence[Claim], console: Console | None = None) -> None:
-    """Print the main table, the claims, and what is missing."""
+    """Print the main table, the cross-task matrices, the claims, and what is missing."""
     console = console or Console(highlight=False)
     console.print(main_table(summary))
+    for matrix in summary.matrices:
+        console.print(cross_table(matrix))
     console.print(claims_table(claims))
     console.print(headline(claims))
     for line in summary.missing:
@@ -41,17 +45,48 @@ def print_study(summary: StudySummary, claims: Sequence[Claim], console: Console
 
 def main_table(summary: StudySummary) -> Table:
     """E1: before and after, a line for each task and model; ± is half the 95 % interval over seeds."""
-    grid = Table(title="Before → after tuning, last layer (± half the 95 % interval, from three seeds on)", **_STYLE)
+    caption = (
+        "min. dist.: to the nearest label, mean over labels (train). train~test, ~first: Pearson r of label distances\n"
+        "with those of the test space, and with those before tuning (train)."
+    )
+    title = "Before → after tuning, last layer (± half the 95 % interval, from three seeds on)"
+    grid = Table(title=title, caption=caption, caption_justify="left", **_STYLE)
     for name in ("task", "model"):
         grid.add_column(name, no_wrap=True)
     grid.add_column("seeds", justify="right")
     for measure in MAIN_MEASURES:
-        grid.add_column(name_of(measure), justify="right")
+        grid.add_column(_SHORT[measure], justify="right", overflow="fold")
     grid.add_column("")
     for row in summary.rows:
         cells = [_pair(measure, *row.moments[measure]) for measure in MAIN_MEASURES]
         grid.add_row(escape(row.task), escape(row.model), f"{row.n_probed}/{row.n_seeds}", *cells, row.status)
     return grid
+
+
+def cross_table(matrix: CrossMatrix) -> Table:
+    """E5: a line for each task that was tuned on, a column for each one that was looked at."""
+    accuracy = f"; {name_of(m.ACCURACY)} before → after ({matrix.classifier})" if matrix.classifier else ""
+    title = f"Tuned on one task, looked at with another, {matrix.model}, last layer: change of the minimum distance"
+    grid = Table(title=f"{escape(title)}, labels up and down{accuracy}", **_STYLE)
+    grid.add_column("tuned on", no_wrap=True)
+    for task in matrix.probed:
+        grid.add_column(escape(task), justify="right")
+    for i, tuned_on in enumerate(matrix.tuned_on):
+        grid.add_row(escape(tuned_on), *(cross_text(matrix, i, j) for j in range(len(matrix.probed))))
+        grid.add_section()
+    return grid
+
+
+def cross_text(matrix: CrossMatrix, row: int, column: int, newline: str = "\n") -> str:
+    """One cell of a matrix in words; a dash where nothing was looked at."""
+    place = row, column
+    if not math.isfinite(matrix.change[place]):
+        return DASH
+    lines = [number(matrix.change[place]), f"{matrix.n_up[place]:.0f} up, {matrix.n_down[place]:.0f} down"]
+    before, after = matrix.accuracy_before[place], matrix.accuracy_after[place]
+    if math.isfinite(after - before):
+        lines.append(f"{before:.3f} → {after:.3f}")
+    return newline.join(lines)
 
 
 def claims_table(claims: Sequence[Claim], *, details: bool = True) -> Table:

@@ -1,0 +1,75 @@
+"""Which other tasks an encoder is looked into with, with which settings, and what is probed of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from closerlook.data.settings import TaskSettings
+from closerlook.pipelines.cross_task import task_settings
+from closerlook.results.run import RunError
+
+ALL_TASKS = "all"
+_ALIKE = ("model", "finetuning", "snapshot", "seed")
+
+
+def task_names(wanted: Any) -> list[str]:
+    """The names in ``cross_task=``, each once.
+
+    Raises:
+        RunError: It is neither a name nor a list of names.
+    """
+    names = [wanted] if isinstance(wanted, str) else list(wanted or [])
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise RunError(f"cross_task={wanted}: expected a task or several, e.g. cross_task=[pos,ps_fxn]")
+    return list(dict.fromkeys(names))
+
+
+def for_other_tasks(config: DictConfig) -> DictConfig:
+    """The configuration of probing another task's space: ``config.cross`` in place of what the own one is probed for.
+
+    Raises:
+        RunError: ``cross.probes`` names a probe that is not chosen.
+    """
+    narrowed = config.copy()
+    cross = narrowed.cross
+    if cross.probes is not None:
+        if missing := [name for name in cross.probes if name not in narrowed.probe]:
+            chosen = ", ".join(str(name) for name in narrowed.probe)
+            raise RunError(f"cross.probes={list(cross.probes)}: {missing[0]} is not among the chosen probes: {chosen}")
+        narrowed.probe = {name: narrowed.probe[name] for name in cross.probes}
+    if any(cross[key] is not None for key in ("steps", "layers", "splits")):
+        narrowed.scopes = {}
+    for key in ("steps", "layers", "splits"):
+        if cross[key] is not None:
+            narrowed[key] = cross[key]
+    narrowed.random_encoder = False  # the runs of that task have it
+    return narrowed
+
+
+def task_of_sibling(name: str, config: dict[str, Any], others: Iterable[dict[str, Any]], data_dir: str) -> TaskSettings:
+    """Settings of another task: those of a run that was tuned on it, or else of its file in ``conf/task``.
+
+    So the space is of the examples that the run of that task has, its own data files included. A run with the same
+    model, then the same settings and seed, comes before others.
+
+    Args:
+        name: The other task.
+        config: Configuration of the run whose encoder is looked into.
+        others: Configurations of all runs.
+        data_dir: Stands in for a folder of source files that is not there.
+
+    Raises:
+        RunError: No run was tuned on it, and it is no task of ``conf/task``.
+    """
+    siblings = [other for other in others if (other.get("task") or {}).get("name") == name]
+    if not siblings:
+        return task_settings(name, data_dir=data_dir)
+    nearest = max(siblings, key=lambda other: [other.get(key) == config.get(key) for key in _ALIKE])
+    settings = dict(nearest["task"])
+    if not Path(settings.get("data_dir") or ".").is_dir():  # the runs were made on another machine
+        settings["data_dir"] = data_dir
+    return TaskSettings(**settings)

@@ -1,0 +1,121 @@
+"""Which snapshots, layers and splits each probe looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from closerlook.analysis.space_probe import Scope, SpaceProbe
+from closerlook.representations.reader import SnapshotReader
+from closerlook.results.rows import ResultRow
+from closerlook.results.run import RunError
+from closerlook.results.store import CellKey
+
+_KEYS = ("steps", "layers", "splits")
+
+
+@dataclass(frozen=True)
+class ScopedProbe:
+    """A probe that keeps to its own scopes, whatever the others look at.
+
+    Attributes:
+        probe: The probe.
+        scopes: Where it looks; a cell of several of them is computed once.
+    """
+
+    probe: SpaceProbe
+    scopes: tuple[Scope, ...]
+
+    @property
+    def name(self) -> str:
+        """The probe's name."""
+        return self.probe.name
+
+    def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
+        """The probe's cells in its own scopes."""
+        return list(dict.fromkeys(key for own in self.scopes for key in self.probe.cells(reader, own)))
+
+    def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
+        """One cell, in the scope that it is of."""
+        own = next(own for own in self.scopes if cell in self.probe.cells(reader, own))
+        return self.probe.compute(reader, cell, own)
+
+
+def scoped_probes(
+    probes: Sequence[SpaceProbe], reader: SnapshotReader, settings: Mapping[str, Any], *, stored_only: bool = False
+) -> list[ScopedProbe]:
+    """Give each probe its scopes: ``settings.scopes.<probe>`` over ``settings.steps``, ``layers`` and ``splits``.
+
+    Args:
+        probes: The probes.
+        reader: The run's snapshots.
+        settings: Resolved settings of probe.py. ``scopes`` holds, by probe, any of steps, layers and splits, or a list
+            of such mappings.
+        stored_only: Leave out splits that are not stored, instead of raising; some have to be.
+
+    Raises:
+        RunError: Something was asked for that is not stored, or ``scopes`` holds another key.
+        SnapshotError: A table of examples is damaged.
+    """
+    found = []
+    for probe in probes:
+        parts = _parts(probe.name, (settings.get("scopes") or {}).get(probe.name))
+        wanted = [{key: settings[key] for key in _KEYS} | part for part in parts]
+        scopes = [choose_scope(reader, **one, stored_only=stored_only) for one in wanted]
+        found.append(ScopedProbe(probe, tuple(dict.fromkeys(scopes))))
+    return found
+
+
+def _parts(name: str, node: Any) -> list[dict[str, Any]]:
+    parts = node if isinstance(node, list) else [node or {}]
+    for part in parts:
+        if not isinstance(part, dict) or not set(part) <= set(_KEYS):
+            raise RunError(f"scopes.{name}: got {part}, expected some of {', '.join(_KEYS)}, e.g. {{layers: last}}")
+    return parts
+
+
+def union(probes: Iterable[ScopedProbe]) -> Scope:
+    """Everything that any of the probes looks at."""
+    scopes = [scope for probe in probes for scope in probe.scopes]
+    return Scope(
+        tuple(sorted({step for scope in scopes for step in scope.steps})),
+        tuple(sorted({layer for scope in scopes for layer in scope.layers})),
+        tuple(dict.fromkeys(split for scope in scopes for split in scope.splits)),
+    )
+
+
+def choose_scope(
+    reader: SnapshotReader, steps: Any, layers: Any, splits: Sequence[str], *, stored_only: bool = False
+) -> Scope:
+    """Turn ``all``, ``first_last``, ``last``, ``blocks`` and lists into steps, layers and splits that are there.
+
+    Raises:
+        RunError: Something was asked for that is not stored.
+        SnapshotError: A table of examples is damaged.
+    """
+    blocks = tuple(layer for layer in reader.layers if layer > 0)
+    chosen_steps = _choose("steps", steps, reader.steps, {"all": reader.steps, "first_last": _ends(reader.steps)})
+    chosen_layers = _choose(
+        "layers", layers, reader.layers, {"all": reader.layers, "blocks": blocks, "last": reader.layers[-1:]}
+    )
+    chosen = [split for split in splits if split in reader.splits]
+    if not chosen or (len(chosen) < len(splits) and not stored_only):
+        raise RunError(f"splits={list(splits)}: the run stores {list(reader.splits)}")
+    for split in chosen:
+        reader.examples(split)  # a damaged table would fail every cell
+    return Scope(chosen_steps, chosen_layers, tuple(chosen))
+
+
+def _choose(name: str, wanted: Any, stored: tuple[int, ...], words: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+    if isinstance(wanted, str) and wanted in words:
+        return words[wanted]
+    values = [wanted] if isinstance(wanted, int) else wanted
+    if isinstance(values, list) and values and all(isinstance(v, int) and v in stored for v in values):
+        return tuple(sorted(set(values)))
+    shown = list(stored) if len(stored) <= 20 else f"{list(stored[:10])} ... {stored[-1]} ({len(stored)} in all)"
+    raise RunError(f"{name}={wanted}: expected {', '.join(words)} or a list of what the run stores: {shown}")
+
+
+def _ends(steps: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys((steps[0], steps[-1])))
