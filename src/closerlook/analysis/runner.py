@@ -19,6 +19,8 @@ from closerlook.results.store import Cell, CellKey, ResultStore
 
 OnCell = Callable[[CellKey], None]
 
+_CELLS_AT_ONCE = 8
+
 
 @dataclass(frozen=True)
 class FailedCell:
@@ -109,13 +111,19 @@ def _compute_all(
         for probe, key in todo:
             yield _compute(reader, probe, key, scope)
         return
-    work = (joblib.delayed(_compute_from)(root, probe, key, scope) for probe, key in todo)
+    place = root.resolve()  # a worker on another machine stands in another directory
+    work = [joblib.delayed(_compute_from)(place, probe, key, scope) for probe, key in todo]
     backend, _ = get_active_backend()
     options: dict[str, object] = {}
     if type(backend).__name__ == "LokyBackend":  # a registered cluster backend limits its own workers
         options = {"backend": "loky", "inner_max_num_threads": 1}
     with joblib.parallel_config(**options):
-        yield from joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(work)
+        if backend.supports_return_generator:
+            yield from joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(work)
+            return
+        size = _CELLS_AT_ONCE * workers  # Ray's backend answers when all is done: little at once, so little is lost
+        for start in range(0, len(work), size):
+            yield from joblib.Parallel(n_jobs=n_jobs)(work[start : start + size])
 
 
 def _compute_from(root: Path, probe: SpaceProbe, key: CellKey, scope: Scope) -> Cell | FailedCell:

@@ -1,0 +1,63 @@
+"""Cells of a real run computed on a Dask and on a Ray cluster are those of one process."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from closerlook.analysis.centroid_paths import CentroidAnalysis
+from closerlook.analysis.classifier import LinearClassifierAnalysis
+from closerlook.analysis.cluster import spread_over
+from closerlook.analysis.label_distances import DirectProbeAnalysis
+from closerlook.analysis.runner import plan_cells, run_probes
+from closerlook.analysis.space_probe import Scope
+from closerlook.representations.reader import SnapshotReader
+from closerlook.results.run import RunError
+from closerlook.results.store import ResultStore
+
+pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(("name", "package"), [("dask", "distributed"), ("ray", "ray")])
+def test_cluster_gives_the_same_cells(
+    name: str, package: str, probed_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed: pip install 'closerlook[{name}]'")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.chdir(probed_run)  # the workers stand elsewhere
+    root = Path("snapshots")
+    reader = SnapshotReader(root)
+    scope = Scope(reader.steps, reader.layers, reader.splits)
+    probes = [DirectProbeAnalysis(), CentroidAnalysis(), LinearClassifierAnalysis()]
+    here, there = ResultStore(tmp_path / "here"), ResultStore(tmp_path / "there")
+    run_probes(root, probes, scope, here, n_jobs=1)
+    with spread_over(name):
+        outcome = run_probes(root, probes, scope, there, n_jobs=-1)
+    assert not outcome.failed
+    assert outcome.n_computed == len(plan_cells(reader, probes, scope)) == 33
+    pd.testing.assert_frame_equal(here.table(), there.table())
+
+
+def test_unknown_cluster_is_named() -> None:
+    with pytest.raises(RunError, match="cluster=spark: expected dask, ray, "), spread_over("spark"):
+        pass
+
+
+def test_cluster_whose_package_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(RunError, match=r"cluster=ray needs .*pip install 'closerlook\[ray\]'"), spread_over("ray"):
+        pass
+
+
+@pytest.mark.slow
+def test_cluster_that_does_not_answer_is_one_clear_error() -> None:
+    pytest.importorskip("distributed", reason="the dask extra is not installed")
+    with (
+        pytest.raises(RunError, match=r"cluster=dask=tcp://127\.0\.0\.1:9 does not answer"),
+        spread_over("dask=tcp://127.0.0.1:9"),
+    ):
+        pass
