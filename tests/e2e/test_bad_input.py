@@ -386,6 +386,69 @@ def test_data_that_changed_for_the_worse_harms_nothing_that_was_computed(
     assert {name: after.get(name) for name in kept} == {name: before[name] for name in kept}
 
 
+BAD_LOGGERS = {
+    "package": (("logger=tensorboard",), r"logger\.tensorboard needs a package that is not installed.*pip install"),
+    "class": (("logger=csv", "logger.csv._target_=no.such.Logger"), r"logger cannot be set up: .*no\.such\.Logger"),
+    "argument": (("logger=csv", "+logger.csv.colour=red"), r"logger cannot be set up: .*colour.*Expected the settings"),
+    "no class": (("logger=none", "+logger.mine.x=1"), r"logger\.mine: got no _target_, expected the class"),
+    "wandb": (("logger=wandb", "+logger.wandb.prject=x"), r"logger\.wandb: unknown setting prject; expected some of"),
+}
+
+
+@pytest.fixture
+def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it was not installed; Lightning has looked when it was imported."""
+    from pytorch_lightning.loggers import tensorboard
+
+    def missing(*args: object, **kwargs: object) -> None:
+        raise ModuleNotFoundError("Neither `tensorboard` nor `tensorboardX` is available")
+
+    monkeypatch.setattr(tensorboard.TensorBoardLogger, "__init__", missing)
+
+
+@pytest.mark.usefixtures("no_tensorboard")
+@pytest.mark.parametrize("which", list(BAD_LOGGERS))
+def test_a_logger_that_cannot_be_set_up_is_one_clear_error(small: tuple[str, ...], tmp_path: Path, which: str) -> None:
+    from closerlook.pipelines.train import train
+
+    overrides, message = BAD_LOGGERS[which]
+    with pytest.raises(user_errors(), match=message):
+        train(config("train", *small, f"run_dir={tmp_path}/run", *overrides))
+    assert json.loads((tmp_path / "run" / "state.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.usefixtures("no_tensorboard")
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("task.text_part=nonsense",), "text_part is 'nonsense'"),
+        (("model.source=/no/such/folder",), "model.source=/no/such/folder is not a folder"),
+        *BAD_LOGGERS.values(),
+    ],
+    ids=["data", "model", *(f"logger: {name}" for name in BAD_LOGGERS)],
+)
+def test_overwriting_deletes_nothing_before_the_new_run_can_begin(
+    small: tuple[str, ...], copied: Path, overrides: tuple[str, ...], message: str
+) -> None:
+    from closerlook.pipelines.train import train
+
+    before = digests(copied)
+    with pytest.raises(user_errors(), match=message):
+        train(config("train", *small, f"run_dir={copied}", "logger=none", "overwrite=true", *overrides))
+    assert digests(copied) == before | {".lock": hashlib.sha256().hexdigest()}
+
+
+def test_overwriting_deletes_the_earlier_run(small: tuple[str, ...], copied: Path) -> None:
+    from closerlook.pipelines.train import train
+
+    (copied / "notes.txt").write_text("mine")
+    job = (*small, f"run_dir={copied}", "logger=none", "overwrite=true", "finetuning.epochs=1")
+    assert train(config("train", *job)).n_snapshots == 2
+    assert not (copied / "results").exists()
+    assert not (copied / "report.html").exists()
+    assert (copied / "notes.txt").read_text() == "mine"
+
+
 def run_command(project: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
     command = [sys.executable, *arguments]

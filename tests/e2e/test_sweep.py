@@ -64,6 +64,19 @@ def test_same_sweep_again_skips_what_is_finished_and_reruns_what_failed(sweep: l
 
 
 @pytest.mark.slow
+def test_job_that_could_not_overwrite_a_finished_run_has_failed(sweep: list[str], tmp_path: Path) -> None:
+    fixed = ["hydra.sweep.subdir=seed-${seed}", f"hydra.sweep.dir={tmp_path}", "seed=0"]
+    assert run([*sweep, *fixed]).returncode == 0
+    before = (tmp_path / "seed-0" / "state.json").read_text()
+    again = run([*sweep, *fixed, "overwrite=true", "task.text_part=nonsense"])
+    assert again.returncode == 1
+    assert "sweep of 1 jobs: 1 failed" in again.stdout
+    assert "did not begin" in again.stdout
+    assert "text_part is 'nonsense'" in again.stderr
+    assert (tmp_path / "seed-0" / "state.json").read_text() == before
+
+
+@pytest.mark.slow
 def test_command_that_is_printed_runs_the_same_job(sweep: list[str]) -> None:
     plan = run([*sweep, "seed=0", "task.text_part=nonsense"])
     assert plan.returncode == 1

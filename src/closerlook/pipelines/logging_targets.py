@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import ResultRow
-from closerlook.results.run import SNAPSHOTS_FOLDER, RunInfo, RunResults
+from closerlook.results.run import SNAPSHOTS_FOLDER, RunError, RunInfo, RunResults
 
 
 def open_loggers(
@@ -27,12 +27,48 @@ def open_loggers(
 
     Returns:
         Lightning loggers.
+
+    Raises:
+        RunError: A package is missing, or a setting is wrong.
     """
     from closerlook.tracking.loggers import build_loggers
 
     nodes = settings.get("logger") or {}
     run = _open_wandb(stack, nodes, settings, run_dir, info, job_type)
-    return build_loggers(nodes, run_dir=run_dir, info=info, run=run)
+    with _one_clear_error():
+        return build_loggers(nodes, run_dir=run_dir, info=info, run=run)
+
+
+def check_loggers(settings: dict[str, Any], run_dir: Path, info: RunInfo) -> None:
+    """Find mistakes in the loggers' settings before anything is written.
+
+    Raises:
+        RunError: A package is missing, or a setting is wrong.
+    """
+    from closerlook.tracking.loggers import build_loggers
+    from closerlook.tracking.settings import WandbSettings
+
+    nodes = dict(settings.get("logger") or {})
+    with _one_clear_error():
+        if (wandb := nodes.pop("wandb", None)) is not None:
+            WandbSettings.from_dict(wandb)
+        build_loggers(nodes, run_dir=run_dir, info=info)  # Lightning's loggers write with the first metric
+
+
+@contextmanager
+def _one_clear_error() -> Iterator[None]:
+    from hydra.errors import InstantiationException
+
+    try:
+        yield
+    except (ImportError, ValueError, TypeError, InstantiationException) as error:
+        cause = " ".join(str(error).split())
+        raise RunError(
+            cause
+            if cause.startswith("logger.")
+            else f"the logger cannot be set up: {cause}. Expected the settings of "
+            "one of conf/logger/, e.g. logger=wandb, csv, tensorboard or none"
+        ) from error
 
 
 def _open_wandb(
@@ -43,7 +79,8 @@ def _open_wandb(
     from closerlook.tracking.runs import open_run
     from closerlook.tracking.settings import WandbSettings
 
-    wandb_settings = WandbSettings.from_dict(nodes["wandb"])
+    with _one_clear_error():
+        wandb_settings = WandbSettings.from_dict(nodes["wandb"])
     return stack.enter_context(open_run(wandb_settings, run_dir=run_dir, info=info, config=settings, job_type=job_type))
 
 

@@ -144,7 +144,7 @@ def plan(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path: s
                 "refuse", reason=f"ckpt_path={ckpt_path}: no such file {checkpoint}. Leave it null to start anew"
             )
         return Decision("resume", checkpoint, f"from ckpt_path={ckpt_path}")
-    computed = any((run_dir / name).exists() for name in (CHECKPOINTS_FOLDER, SNAPSHOTS_FOLDER))
+    computed = has_computed(run_dir)
     if overwrite:
         return Decision("start", reason="overwrite=true deletes what is there" if computed else "nothing there")
     state = read_state(run_dir)
@@ -163,6 +163,11 @@ def plan(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path: s
     return Decision("start", reason=f"{_ended(state)}, before its first checkpoint")
 
 
+def has_computed(run_dir: Path) -> bool:
+    """Whether an earlier run has left something that took time to compute."""
+    return any((run_dir / name).exists() for name in (CHECKPOINTS_FOLDER, SNAPSHOTS_FOLDER))
+
+
 def _ended(state: RunState) -> str:
     """How the last attempt ended, in a few words."""
     if state.status == FAILED:
@@ -173,7 +178,7 @@ def _ended(state: RunState) -> str:
 
 
 def decide(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path: str | None) -> Decision:
-    """Start, resume or skip; makes the directory ready for it.
+    """Start, resume or skip; nothing that an earlier run computed is deleted yet, see :func:`clear`.
 
     Args:
         run_dir: The run's directory.
@@ -187,8 +192,6 @@ def decide(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path:
     decision = plan(run_dir, config, overwrite=overwrite, ckpt_path=ckpt_path)
     if decision.action == "refuse":
         raise RunError(decision.reason)
-    if decision.action == "start":
-        clear(run_dir)
     if decision.checkpoint is not None:
         check_checkpoint(decision.checkpoint)
     if decision.action != "skip":

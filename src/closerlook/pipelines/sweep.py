@@ -10,12 +10,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from closerlook.callbacks.interruption import SIGNALS, Interrupted, hand_over
-from closerlook.pipelines.run_state import FAILED, RUNNING, plan, read_state, write_state
+from closerlook.pipelines.run_state import FAILED, RUNNING, RunState, plan, read_state, write_state
 from closerlook.results.run import RunError
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class SweepJob:
         action: ``start``, ``resume``, ``skip`` or ``refuse``.
         reason: Why.
         command: The command that runs this job alone, or goes on with it.
+        changed: When its directory's state was last written before the sweep; empty when there was none.
     """
 
     number: int
@@ -44,6 +45,7 @@ class SweepJob:
     action: str
     reason: str
     command: str
+    changed: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,23 @@ class JobEnd:
 
 def make_job(number: int, overrides: Sequence[str], run_dir: Path, settings: dict[str, Any], program: str) -> SweepJob:
     """A job and what would be done with it now; nothing is changed on disk."""
+    changed = ""
     try:
         decision = plan(run_dir, settings, overwrite=settings["overwrite"], ckpt_path=settings["ckpt_path"])
         action, reason = decision.action, decision.reason
+        changed = state.changed if (state := _state(run_dir)) is not None else ""
     except RunError as error:
         action, reason = "refuse", str(error)
     command = f"{program} {shlex.join(overrides)}"
-    return SweepJob(number, tuple(overrides), run_dir, settings, action, reason, command)
+    return SweepJob(number, tuple(overrides), run_dir, settings, action, reason, command, changed)
+
+
+def _state(run_dir: Path) -> RunState | None:
+    """The state of a run directory; None also when it is damaged."""
+    try:
+        return read_state(run_dir)
+    except RunError:
+        return None
 
 
 def refuse_shared_directories(jobs: Sequence[SweepJob]) -> list[SweepJob]:
@@ -80,9 +92,7 @@ def refuse_shared_directories(jobs: Sequence[SweepJob]) -> list[SweepJob]:
         holder = first.setdefault(job.run_dir, job.number)
         if holder != job.number:
             reason = f"job {holder} of this sweep has the same directory {job.run_dir}; drop one of the two"
-            job = SweepJob(
-                job.number, job.overrides, job.run_dir, job.settings, "refuse", reason, job.command
-            )  # fmt: skip
+            job = replace(job, action="refuse", reason=reason)
         checked.append(job)
     return checked
 
@@ -96,6 +106,8 @@ def job_end(job: SweepJob) -> JobEnd:
         now = plan(job.run_dir, job.settings, overwrite=False, ckpt_path=None)
     except RunError as error:
         return JobEnd(job, "failed", str(error))
+    if job.settings["overwrite"] and state is not None and state.changed == job.changed:
+        return JobEnd(job, "failed", "it did not begin (its message is above); what is there is of an earlier run")
     if now.action == "skip":
         return JobEnd(job, "finished")
     if now.action == "refuse":

@@ -20,13 +20,15 @@ from omegaconf import DictConfig, OmegaConf
 from closerlook.callbacks.interruption import Interrupted, hand_over, stoppable
 from closerlook.models.loading import ModelError
 from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
-from closerlook.pipelines.logging_targets import live_sink, log_snapshots, open_loggers
+from closerlook.pipelines.logging_targets import check_loggers, live_sink, log_snapshots, open_loggers
 from closerlook.pipelines.run_state import (
     FAILED,
     FINISHED,
     INTERRUPTED,
     RUNNING,
+    clear,
     decide,
+    has_computed,
     identity_digest,
     only_process,
     plan,
@@ -98,13 +100,19 @@ def _lead(config: DictConfig, settings: dict[str, Any], run_dir: Path) -> TrainO
     if decision.action == "resume":
         log.info("going on from %s (%s)", decision.checkpoint, decision.reason)
     details = {"launch": launch_id(), "checkpoint": str(decision.checkpoint or "")}
+    parts = None
+    if settings["overwrite"] and decision.action == "start" and has_computed(run_dir):
+        parts = prepare(config, settings)  # a mistake in them must not cost the earlier run
+        check_loggers(settings, run_dir, parts.info)
+    if decision.action == "start":
+        clear(run_dir)
 
     def record(status: str, **more: str) -> None:
         write_state(run_dir, status, identity_digest(settings), **details, **more)
 
     record(RUNNING)
     try:
-        outcome = _fit(config, settings, run_dir, decision.checkpoint)
+        outcome = _fit(config, settings, run_dir, decision.checkpoint, parts or prepare(config, settings))
     except (Interrupted, KeyboardInterrupt) as stop:
         record(INTERRUPTED, error=str(stop) or "stopped by SIGINT")
         raise
@@ -125,8 +133,9 @@ def _follow(config: DictConfig, settings: dict[str, Any], run_dir: Path) -> Trai
     planned = plan(run_dir, settings, overwrite=settings["overwrite"], ckpt_path=settings["ckpt_path"])
     if planned.action == "skip":
         return TrainOutcome(run_dir, RunInfo.load(run_dir), {}, skipped=True)
+    parts = prepare(config, settings)
     checkpoint = await_leader(run_dir).checkpoint
-    return _fit(config, settings, run_dir, Path(checkpoint) if checkpoint else None, leads=False)
+    return _fit(config, settings, run_dir, Path(checkpoint) if checkpoint else None, parts, leads=False)
 
 
 def _disk_full(run_dir: Path, error: OSError) -> str:
@@ -138,19 +147,51 @@ def _disk_full(run_dir: Path, error: OSError) -> str:
     )
 
 
-def _fit(
-    config: DictConfig, settings: dict[str, Any], run_dir: Path, checkpoint: Path | None, *, leads: bool = True
-) -> TrainOutcome:
+@dataclass(frozen=True)
+class Parts:
+    """What a job is made of.
+
+    Attributes:
+        data: The datamodule, set up.
+        module: The LightningModule.
+        info: What the run is.
+    """
+
+    data: Any
+    module: Any
+    info: RunInfo
+
+
+def prepare(config: DictConfig, settings: dict[str, Any]) -> Parts:
+    """Seed, read the data, load the encoder; nothing is written to the run directory.
+
+    Raises:
+        DataError: The data is missing or malformed.
+        ModelError: The encoder cannot be loaded.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forked workers would warn and fall back to it anyway
     import pytorch_lightning as pl
+
+    pl.seed_everything(settings["seed"], workers=True, verbose=False)
+    return Parts(*build(config, settings))
+
+
+def _fit(
+    config: DictConfig,
+    settings: dict[str, Any],
+    run_dir: Path,
+    checkpoint: Path | None,
+    parts: Parts,
+    *,
+    leads: bool = True,
+) -> TrainOutcome:
     from hydra.utils import instantiate
 
     from closerlook.callbacks.checkpoint import AtomicCheckpointIO
     from closerlook.callbacks.history_logger import HistoryLogger
     from closerlook.callbacks.snapshot import SnapshotCallback
 
-    pl.seed_everything(settings["seed"], workers=True, verbose=False)
-    data, module, info = build(config, settings)
+    data, module, info = parts.data, parts.module, parts.info
     with ExitStack() as stack:
         loggers: list[Any] = []
         if leads:
