@@ -249,5 +249,10 @@ def identity(config: dict[str, Any]) -> dict[str, Any]:
     trainer = dict(kept.get("trainer") or {})
     for key in ("enable_progress_bar", "enable_model_summary", "default_root_dir", "log_every_n_steps"):
         trainer.pop(key, None)
+    callbacks = {key: value for key, value in (kept.get("callbacks") or {}).items() if key != "progress"}
     task = {key: value for key, value in (kept.get("task") or {}).items() if key not in ("data_dir", "download")}
-    return kept | {"trainer": trainer, "task": task}  # the files themselves are in the run's checksums
+    return kept | {
+        "trainer": trainer,
+        "callbacks": callbacks,
+        "task": task,
+    }  # the files themselves are in the run's checksums

@@ -150,7 +150,7 @@ def plan(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path: s
     state = read_state(run_dir)
     if state is None or not computed:
         return Decision("start", reason="nothing there" if state is None else _ended(state))
-    if state.identity != identity_digest(config):
+    if state.identity != identity_digest(config) and _differences(run_dir, config):
         return Decision(
             "refuse",
             reason=f"{run_dir} holds a run with other settings: {_differences(run_dir, config)}. "
@@ -239,6 +239,7 @@ def clear(run_dir: Path) -> None:
 
 
 def _differences(run_dir: Path, config: dict[str, Any]) -> str:
+    """What is set otherwise; empty when only an earlier version of closerlook counted more into the digest."""
     before, now = _flat(identity(load_config(run_dir))), _flat(identity(config))
     changed = [
         f"{key} was {before.get(key)}, now {now.get(key)}"

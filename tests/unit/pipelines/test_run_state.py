@@ -1,5 +1,6 @@
 """What a run directory says of itself, and what is done with it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -64,6 +65,20 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
         decide(run_dir, other, overwrite=False, ckpt_path=None)
     assert plan(run_dir, other, overwrite=True, ckpt_path=None).action == "start"
     assert (run_dir / "checkpoints" / "last.ckpt").exists()
+
+
+def test_another_progress_bar_is_no_other_run(tmp_path: Path) -> None:
+    """Also when the digest is of an earlier version, which counted it."""
+    run_dir = begun(tmp_path / "run", FINISHED, checkpoint=True)
+    write_state(run_dir, FINISHED, "digest of an earlier version")
+    before = SETTINGS | {"callbacks": {"lr": {"interval": "step"}, "progress": {"_target_": "a.Bar"}}}
+    (run_dir / "config.yaml").write_text(json.dumps(before))
+    now = SETTINGS | {"callbacks": {"lr": {"interval": "step"}, "progress": {"_target_": "another.Bar"}}}
+    assert plan(run_dir, now, overwrite=False, ckpt_path=None).action == "skip"
+    now["callbacks"]["lr"]["interval"] = "epoch"
+    found = plan(run_dir, now, overwrite=False, ckpt_path=None)
+    assert found.action == "refuse"
+    assert "callbacks.lr.interval was step, now epoch" in found.reason
 
 
 def test_damaged_state_is_refused_unless_it_is_overwritten(tmp_path: Path) -> None:
