@@ -19,7 +19,7 @@ from closerlook.results.store import CellKey
 if TYPE_CHECKING:
     from closerlook.probing import DirectProbe
 
-_VERSION = 2
+_VERSION = 3  # 3: hulls that stall are decided along their principal axes
 
 
 @dataclass(frozen=True)
