@@ -13,7 +13,7 @@ from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, defined
 from closerlook.results.store import CellKey
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
