@@ -111,10 +111,14 @@ def _moment(run_dir: Path) -> str:
 
 
 def finish(processes: Any, work: Any, job: DictConfig) -> None:
-    process = processes.Process(target=work, args=(job,))
+    finish_with(processes, 0, work, job)
+
+
+def finish_with(processes: Any, code: int, work: Any, *arguments: Any) -> None:
+    process = processes.Process(target=work, args=arguments)
     process.start()
     process.join(120)
-    assert process.exitcode == 0
+    assert process.exitcode == code
 
 
 def fingerprint(run_dir: Path) -> dict[str, str]:
@@ -328,6 +332,40 @@ def test_stopped_run_saves_within_the_epoch_and_goes_on_from_there(
     assert last["global_step"] % 6 != 0  # between two epochs of 6 updates, not at the end of one
     finish(processes, train, configured(run_dir))
     assert fingerprint(run_dir) == expected
+
+
+def train_and_stop_after(updates: int, job: DictConfig) -> None:
+    """SIGTERM comes in the middle of an update."""
+    from closerlook.models.finetuning_module import FineTuningModule
+
+    step = FineTuningModule.training_step
+
+    def stopping(self: Any, *args: Any) -> Any:
+        if self.global_step == updates - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, *args)
+
+    FineTuningModule.training_step = stopping  # type: ignore[method-assign]
+    exit_as_the_command_does(job)
+
+
+@pytest.mark.parametrize("updates", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_run_stopped_before_its_first_snapshot_takes_it_from_the_weights_of_before_training(
+    processes: Any, job: Any, updates: int, tmp_path: Path
+) -> None:
+    _, configured, _ = job
+    sparse = "snapshot.every_n_updates=null"
+    finish(processes, train, configured(tmp_path / "whole", sparse))
+    run_dir = tmp_path / "run"
+    finish_with(processes, 143, train_and_stop_after, updates, configured(run_dir, sparse))
+    assert not list(run_dir.glob("snapshots/step-*"))
+    assert torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == updates
+    finish(processes, train, configured(run_dir, sparse))
+    assert fingerprint(run_dir) == fingerprint(tmp_path / "whole")
+    untuned = SnapshotReader(job[0] / "reference" / "snapshots")  # taken between two updates
+    for layer in untuned.layers:
+        expected = untuned.vectors(0, "train", layer)
+        np.testing.assert_array_equal(SnapshotReader(run_dir / "snapshots").vectors(0, "train", layer), expected)
 
 
 @pytest.mark.slow

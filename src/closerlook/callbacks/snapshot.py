@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from closerlook.models.encoder import PooledEncoder
@@ -48,7 +49,12 @@ class _Split:
 
 
 class SnapshotCallback(pl.Callback):
-    """Store hidden states before training, at epoch ends, and every so many updates.
+    """Store hidden states of before training, at epoch ends, and every so many updates.
+
+    Training does not wait for the first snapshot: the weights of before training are kept, and looked at together
+    with the next snapshot, at the latest at the end of the first epoch. A run that is stopped before then takes it
+    when it goes on, from the weights that were loaded anew. Where the weights are spread over several devices, it is
+    taken before the first update.
 
     The encoder runs in evaluation mode, in float32, without gradients, on its own batches; training mode
     and the state of every random number generator are put back, so the tuned weights are bit for bit
@@ -76,6 +82,22 @@ class SnapshotCallback(pl.Callback):
         self.seconds = 0.0
         self._splits: dict[str, _Split] = {}
         self._last_step = -1
+        self._untuned: dict[str, torch.Tensor] | None = None
+        self._owed = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Keep the weights of before training; a checkpoint is loaded after this."""
+        whole = type(trainer.strategy) in (SingleDeviceStrategy, DDPStrategy)
+        if stage == "fit" and self.settings.before_training and whole and not is_complete(self.root, 0):
+            self._untuned = _copy(pl_module.encoder, "cpu")
+
+    def state_dict(self) -> dict[str, bool]:
+        """Whether the snapshot of before training is still to be taken."""
+        return {"owed": self._untuned is not None}
+
+    def load_state_dict(self, state_dict: dict[str, bool]) -> None:
+        """What :meth:`state_dict` gave when the run was stopped."""
+        self._owed = state_dict["owed"]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the examples, record them, and clear what an interrupted run left behind."""
@@ -91,8 +113,10 @@ class SnapshotCallback(pl.Callback):
         trainer.strategy.barrier("closerlook-snapshots-ready")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The space before the first update."""
-        if self.settings.before_training and trainer.global_step == 0:
+        """The space before the first update, when it cannot be looked at later."""
+        if trainer.global_step > 0 and not self._owed:  # a checkpoint of another directory: nothing is known of before
+            self._untuned = None
+        if self.settings.before_training and trainer.global_step == 0 and self._untuned is None:
             self._take(trainer, pl_module)
 
     def on_train_batch_end(
@@ -105,14 +129,31 @@ class SnapshotCallback(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The space at the end of an epoch."""
+        self._take_untuned(trainer, pl_module)
         done = trainer.current_epoch + 1
         last = done == trainer.max_epochs
         if (done % self.settings.every_n_epochs == 0 or last) and trainer.global_step != self._last_step:
             self._take(trainer, pl_module)
 
     def _take(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._take_untuned(trainer, pl_module)
+        self._store(trainer, pl_module, trainer.global_step)
+
+    def _take_untuned(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The space before the first update, if it is still to be taken."""
+        if self._untuned is None:
+            return
+        encoder: PooledEncoder = pl_module.encoder  # type: ignore[assignment]
+        tuned = _copy(encoder)
+        encoder.load_state_dict(self._untuned)
+        try:
+            self._store(trainer, pl_module, 0)
+        finally:
+            encoder.load_state_dict(tuned)
+        self._untuned = None
+
+    def _store(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
         start = time.perf_counter()
-        step = trainer.global_step
         encoder: PooledEncoder = pl_module.encoder  # type: ignore[assignment]
         layers = self._layers(encoder)
         n_features = dict.fromkeys(self._splits, encoder.n_features)
@@ -138,7 +179,7 @@ class SnapshotCallback(pl.Callback):
             publish(
                 self.root,
                 step,
-                epoch=_epoch(trainer),
+                epoch=_epoch(trainer, step),
                 layers=layers,
                 dtype=self.settings.dtype,
                 n_features=n_features,
@@ -224,10 +265,15 @@ def _share(n: int, trainer: pl.Trainer) -> range:
     return range(n * rank // size, n * (rank + 1) // size)
 
 
-def _epoch(trainer: pl.Trainer) -> float:
-    """Updates so far over updates per epoch."""
+def _epoch(trainer: pl.Trainer, step: int) -> float:
+    """Updates over updates per epoch."""
     per_epoch = trainer.num_training_batches / max(1, trainer.accumulate_grad_batches)
-    return round(trainer.global_step / per_epoch, 6) if per_epoch else 0.0
+    return round(step / per_epoch, 6) if per_epoch else 0.0
+
+
+def _copy(module: Any, device: str | None = None) -> dict[str, torch.Tensor]:
+    """The weights as they are now, on a device; None = where they are."""
+    return {name: value.detach().to(device or value.device, copy=True) for name, value in module.state_dict().items()}
 
 
 def is_complete(root: Path, step: int) -> bool:

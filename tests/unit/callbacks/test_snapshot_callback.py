@@ -95,6 +95,29 @@ def test_stored_vectors_are_those_of_the_tuned_encoder(tiny_bert: Path, tmp_path
     assert np.isfinite(reader.vectors(10, "train", 0)).all()
 
 
+def test_first_snapshot_is_of_the_weights_before_training_and_training_does_not_wait_for_it(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def look(self: FineTuningModule, *args: object) -> None:
+        seen.append((self.global_step, sorted(path.name for path in tmp_path.glob("step-*"))))
+
+    monkeypatch.setattr(FineTuningModule, "on_train_batch_end", look)
+    fit(tiny_bert, tmp_path, SnapshotSettings(every_n_updates=2), epochs=1)
+    first = ["step-00000000", "step-00000002"]
+    assert seen[:3] == [(1, []), (2, first), (3, first)]
+    reader = SnapshotReader(tmp_path)
+    untuned = load_encoder(ModelSettings(name="t", source=str(tiny_bert)))
+    form = reader.examples("test").form[7]
+    with torch.no_grad():
+        encoded = untuned.tokenizer(form, return_tensors="pt", return_token_type_ids=False)
+        hidden = untuned.backbone(**encoded, output_hidden_states=True).hidden_states
+    for layer in reader.layers:
+        np.testing.assert_allclose(reader.vectors(0, "test", layer)[7], hidden[layer][0, 0].numpy(), atol=5e-6)
+    assert not np.allclose(reader.vectors(2, "test", 2), reader.vectors(0, "test", 2), atol=1e-3)
+
+
 def test_training_mode_is_put_back(tiny_bert: Path, tmp_path: Path) -> None:
     modes = []
 
