@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -20,6 +23,53 @@ PROJECT = Path(__file__).resolve().parents[1]
 def project() -> Path:
     """The project's root."""
     return PROJECT
+
+
+@pytest.fixture(scope="session")
+def fixture_module() -> Callable[[str], ModuleType]:
+    """Loads a module of tests/fixtures by its name: tests are no packages."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, PROJECT / "tests" / "fixtures" / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def digits_module(fixture_module: Callable[[str], ModuleType]) -> ModuleType:
+    """The module that makes :func:`digits_run`."""
+    return fixture_module("digits_run")
+
+
+@pytest.fixture(scope="session")
+def digits_run(digits_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real run of a perceptron on digits, built once and only read."""
+    return digits_module.shared_run(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def wandb_server(fixture_module: Callable[[str], ModuleType]) -> ModuleType:
+    """A W&B server of as few words as wandb is content with."""
+    return fixture_module("wandb_server")
+
+
+@pytest.fixture(scope="session")
+def study_module(fixture_module: Callable[[str], ModuleType]) -> ModuleType:
+    """The module that makes :func:`study_runs`."""
+    return fixture_module("study_runs")
+
+
+@pytest.fixture(scope="session")
+def study_runs(
+    study_module: ModuleType, tiny_bert: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Two tasks of two seeds, tuned and probed, and a look across tasks; built once and only read."""
+    return study_module.shared_study(tmp_path_factory.getbasetemp(), tiny_bert, data_dir)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,6 @@ N_FIGURES = 10
 @pytest.fixture(scope="module")
 def notebook(project: Path) -> Any:
     return nbformat.read(project / "notebooks" / "01_first_look.ipynb", as_version=4)
-
-
-@pytest.fixture(scope="module")
-def digits_run(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    spec = importlib.util.spec_from_file_location("digits_run", project / "tests" / "fixtures" / "digits_run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.shared_run(tmp_path_factory.getbasetemp())
 
 
 def test_outputs_are_stripped(notebook):

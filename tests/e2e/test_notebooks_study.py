@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import csv
-import importlib.util
 import shlex
 from pathlib import Path
 from typing import Any
@@ -52,18 +51,10 @@ def test_outputs_are_stripped_and_logic_is_the_librarys(project: Path, name: str
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # jupyter_client's own
 def test_the_paper_is_drawn_from_saved_results(
-    project: Path, tiny_bert: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    path = project / "tests" / "fixtures" / "study_runs.py"
-    spec = importlib.util.spec_from_file_location("study_runs", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    runs = module.shared_study(tmp_path_factory.getbasetemp(), tiny_bert, data_dir)
-    monkeypatch.setenv("CLOSERLOOK_RUNS_DIR", str(runs))
-    outputs = execute(read(project, "02_the_paper"), runs)
+    project: Path, study_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOSERLOOK_RUNS_DIR", str(study_runs))
+    outputs = execute(read(project, "02_the_paper"), study_runs)
     figures = [output.data[FIGURE] for output in outputs if FIGURE in output.get("data", {})]
     assert len(figures) == 9  # E2, E3, twice E4, E5, E6, E7, E8, E9
     assert all(figure["data"] for figure in figures)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -34,27 +33,16 @@ CROSS = ["trec6/tiny/seed-0/cross/bbc_topics", "bbc_topics/tiny/seed-0/cross/tre
 
 
 @pytest.fixture(scope="module")
-def helper(project: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("study_runs", project / "tests" / "fixtures" / "study_runs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def tuned(helper: ModuleType, tiny_bert: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tuned(study_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three runs that nobody has probed."""
-    shared = helper.shared_study(tmp_path_factory.getbasetemp(), tiny_bert, data_dir)
     root = tmp_path_factory.mktemp("each") / "runs"
     for path in OWN:
-        shutil.copytree(shared / path, root / path, ignore=UNPROBED)
+        shutil.copytree(study_runs / path, root / path, ignore=UNPROBED)
     return root
 
 
-def run_each(helper: ModuleType, root: Path, *overrides: str) -> dict[str, SpaceEnd]:
-    config = helper.compose_config("probe", f"runs={root}", "n_jobs=1", "logger=none", *overrides)
+def run_each(study_module: ModuleType, root: Path, *overrides: str) -> dict[str, SpaceEnd]:
+    config = study_module.compose_config("probe", f"runs={root}", "n_jobs=1", "logger=none", *overrides)
     seen: list[SpaceEnd] = []
     told: list[tuple[float, int]] = []
     ends = probe_each(config, progress=lambda done, total, what: told.append((done, total)), on_end=seen.append)
@@ -64,9 +52,9 @@ def run_each(helper: ModuleType, root: Path, *overrides: str) -> dict[str, Space
 
 
 @pytest.fixture(scope="module")
-def probed(helper: ModuleType, tuned: Path) -> dict[str, SpaceEnd]:
+def probed(study_module: ModuleType, tuned: Path) -> dict[str, SpaceEnd]:
     """How each space ended under ``study=e5``."""
-    return run_each(helper, tuned, "study=e5", "probe.mlp.n_seeds=2", "probe.mlp.max_iter=30")
+    return run_each(study_module, tuned, "study=e5", "probe.mlp.n_seeds=2", "probe.mlp.max_iter=30")
 
 
 def test_every_run_and_every_other_task_is_probed(probed: dict[str, SpaceEnd], tuned: Path) -> None:
@@ -94,7 +82,7 @@ def test_a_pretrained_space_is_probed_once(probed: dict[str, SpaceEnd], tuned: P
 
 
 def test_a_second_call_computes_nothing(
-    probed: dict[str, SpaceEnd], tuned: Path, helper: ModuleType, monkeypatch: pytest.MonkeyPatch
+    probed: dict[str, SpaceEnd], tuned: Path, study_module: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [path for path in tuned.rglob("*") if path.is_file() and path.name != "probe.log"]
     before = {path: path.stat().st_mtime_ns for path in files}
@@ -103,7 +91,7 @@ def test_a_second_call_computes_nothing(
         raise AssertionError("an encoder was loaded")
 
     monkeypatch.setattr("closerlook.pipelines.cross_task.build_space", refuse)
-    again = run_each(helper, tuned, "study=e5", "probe.mlp.n_seeds=2", "probe.mlp.max_iter=30")
+    again = run_each(study_module, tuned, "study=e5", "probe.mlp.n_seeds=2", "probe.mlp.max_iter=30")
     assert {end.status for end in again.values()} == {"kept"}
     assert sum(end.n_computed for end in again.values()) == 0
     assert {path: path.stat().st_mtime_ns for path in files} == before
@@ -125,31 +113,31 @@ def test_matrix_is_the_mean_over_seeds_of_the_runs_own_numbers(probed: dict[str,
     assert f"{np.mean(accuracies):.3f}" in cross_text(matrix, 0, 1)
 
 
-def test_only_selected_runs_and_named_tasks(tuned: Path, helper: ModuleType, tmp_path: Path) -> None:
+def test_only_selected_runs_and_named_tasks(tuned: Path, study_module: ModuleType, tmp_path: Path) -> None:
     root = tmp_path / "runs"
     shutil.copytree(tuned, root, ignore=UNPROBED)
     small = ("probe=[centroids]", "report=false", "layers=last")
-    assert list(run_each(helper, root, "each=true", "select=seed-1", *small)) == [OWN[1]]
-    found = run_each(helper, root, "cross_task=[trec6]", *small)
+    assert list(run_each(study_module, root, "each=true", "select=seed-1", *small)) == [OWN[1]]
+    found = run_each(study_module, root, "cross_task=[trec6]", *small)
     assert list(found) == OWN + CROSS[1:]
     assert not (root / OWN[0] / "report.html").exists()
     with pytest.raises(RunError, match=r"no runs below .* whose path has select=nothing"):
-        run_each(helper, root, "each=true", "select=nothing")
+        run_each(study_module, root, "each=true", "select=nothing")
 
 
-def test_scopes_hold_each_probe_to_its_own_place(tuned: Path, helper: ModuleType, tmp_path: Path) -> None:
+def test_scopes_hold_each_probe_to_its_own_place(tuned: Path, study_module: ModuleType, tmp_path: Path) -> None:
     root = tmp_path / "runs"
     shutil.copytree(tuned / OWN[2], root / OWN[2], ignore=UNPROBED)
     scopes = "scopes={direct:[{layers:last,steps:first_last},{layers:blocks,steps:[0],splits:[train]}]}"
-    run_each(helper, root, "each=true", "probe=[direct,linear]", "layers=[0,2]", f"+{scopes}", "report=false")
+    run_each(study_module, root, "each=true", "probe=[direct,linear]", "layers=[0,2]", f"+{scopes}", "report=false")
     cells = [cell.key for cell in ResultStore(root / OWN[2] / "results").cells()]
     direct = {(key.step, key.layer, key.split) for key in cells if key.probe == "direct"}
     assert direct == {(0, 2, "train"), (0, 2, "test"), (8, 2, "train"), (8, 2, "test"), (0, 1, "train")}
     linear = {(key.step, key.layer) for key in cells if key.probe == "linear"}
     assert linear == {(step, layer) for step in (0, 4, 8) for layer in (0, 2)}
     with pytest.raises(RunError, match=r"scopes.dircet: no such probe; expected one of centroids, direct"):
-        run_each(helper, root, "each=true", "+scopes={dircet:{layers:last}}")
-    ends = run_each(helper, root, "each=true", "probe=[direct]", "+scopes={direct:{layer:last}}")
+        run_each(study_module, root, "each=true", "+scopes={dircet:{layers:last}}")
+    ends = run_each(study_module, root, "each=true", "probe=[direct]", "+scopes={direct:{layer:last}}")
     assert "scopes.direct: got {'layer': 'last'}, expected some of steps, layers, splits" in ends[OWN[2]].reason
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,13 +25,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def results(project: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResults:
-    spec = importlib.util.spec_from_file_location("digits_run", project / "tests" / "fixtures" / "digits_run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return load_run(module.shared_run(tmp_path_factory.getbasetemp()))
+def results(digits_run: Path) -> RunResults:
+    return load_run(digits_run)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -31,24 +30,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def helper(project: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("study_runs", project / "tests" / "fixtures" / "study_runs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def runs(helper: ModuleType, tiny_bert: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helper.shared_study(tmp_path_factory.getbasetemp(), tiny_bert, data_dir)
-
-
-@pytest.fixture(scope="module")
-def outcome(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyOutcome:
+def outcome(study_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyOutcome:
     target = tmp_path_factory.mktemp("study")
-    return study(runs, output_dir=target, logger={"wandb": {"project": "closerlook", "offline": True}})
+    return study(study_runs, output_dir=target, logger={"wandb": {"project": "closerlook", "offline": True}})
 
 
 def test_study_is_written_whole(outcome: StudyOutcome) -> None:
@@ -63,10 +47,10 @@ def test_study_is_written_whole(outcome: StudyOutcome) -> None:
     assert "Do the paper's claims hold here?" in outcome.page.read_text(encoding="utf-8")
 
 
-def test_main_table_is_the_mean_of_the_runs_own_results(outcome: StudyOutcome, runs: Path) -> None:
+def test_main_table_is_the_mean_of_the_runs_own_results(outcome: StudyOutcome, study_runs: Path) -> None:
     accuracies = []
     for seed in (0, 1):
-        table = load_run(runs / "trec6" / "tiny" / f"seed-{seed}").table
+        table = load_run(study_runs / "trec6" / "tiny" / f"seed-{seed}").table
         rows = table[(table.probe == "linear") & (table.measure == m.ACCURACY) & (table.layer == 2)]
         accuracies.append(rows.sort_values("step").value.iloc[-1])
     row = next(row for row in outcome.summary.rows if row.task == "trec6")
@@ -86,8 +70,8 @@ def test_claims_are_tested_where_they_can_be(outcome: StudyOutcome) -> None:
         assert claims[key].reason
 
 
-def test_cross_task_folder_holds_task_b_in_the_encoder_of_task_a(runs: Path, helper: ModuleType) -> None:
-    tuned, crossed, own = (runs / part for part in (
+def test_cross_task_folder_holds_task_b_in_the_encoder_of_task_a(study_runs: Path, study_module: ModuleType) -> None:
+    tuned, crossed, own = (study_runs / part for part in (
         "bbc_topics/tiny/seed-0", "bbc_topics/tiny/seed-0/cross/trec6", "trec6/tiny/seed-0"))  # fmt: skip
     a, b, c = (SnapshotReader(folder / "snapshots") for folder in (tuned, crossed, own))
     assert b.steps == (0, a.steps[-1])
@@ -103,11 +87,11 @@ def test_cross_task_folder_holds_task_b_in_the_encoder_of_task_a(runs: Path, hel
 
 
 def test_cross_task_of_the_own_task_would_give_the_runs_own_vectors(
-    runs: Path, data_dir: Path, tmp_path: Path, helper: ModuleType
+    study_runs: Path, data_dir: Path, tmp_path: Path, study_module: ModuleType
 ) -> None:
     """The same examples through the reloaded checkpoint are the vectors that training stored at its end."""
     copy = tmp_path / "run"
-    shutil.copytree(runs / "trec6/tiny/seed-0", copy, ignore=shutil.ignore_patterns("results", "wandb"))
+    shutil.copytree(study_runs / "trec6/tiny/seed-0", copy, ignore=shutil.ignore_patterns("results", "wandb"))
     info = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps(info | {"task": "another"}))
     task = task_settings("trec6", data_dir=str(data_dir), limit_train_texts=64, limit_test_texts=32)
@@ -122,8 +106,8 @@ def test_cross_task_of_the_own_task_would_give_the_runs_own_vectors(
     assert not run_cross_task(copy, task_settings("trec6", data_dir=str(data_dir), limit_train_texts=40)).skipped
 
 
-def test_cross_task_says_what_it_needs(runs: Path, tmp_path: Path, data_dir: Path) -> None:
-    run_dir = runs / "bbc_topics/tiny/seed-1"
+def test_cross_task_says_what_it_needs(study_runs: Path, tmp_path: Path, data_dir: Path) -> None:
+    run_dir = study_runs / "bbc_topics/tiny/seed-1"
     with pytest.raises(RunError, match=r"cross_task=nothing: no such task; expected one of .*bbc_topics"):
         task_settings("nothing")
     with pytest.raises(RunError, match=r"cross_task=bbc_topics is the task that .* was tuned on"):
@@ -134,8 +118,8 @@ def test_cross_task_says_what_it_needs(runs: Path, tmp_path: Path, data_dir: Pat
         run_cross_task(copy, task_settings("trec6", data_dir=str(data_dir)))
 
 
-def test_memorisation_is_what_scikit_learn_finds(runs: Path) -> None:
-    folder = runs / "bbc_topics/tiny/seed-0"
+def test_memorisation_is_what_scikit_learn_finds(study_runs: Path) -> None:
+    folder = study_runs / "bbc_topics/tiny/seed-0"
     reader, table = SnapshotReader(folder / "snapshots"), load_run(folder).table
     step, layer = reader.steps[-1], 2
     X, y = np.asarray(reader.vectors(step, "train", layer)), reader.labels("train")
@@ -152,11 +136,11 @@ def test_memorisation_is_what_scikit_learn_finds(runs: Path) -> None:
     assert gap.low < gap.value < gap.high
 
 
-def test_study_works_while_a_run_is_missing_its_results(runs: Path, tmp_path: Path) -> None:
+def test_study_works_while_a_run_is_missing_its_results(study_runs: Path, tmp_path: Path) -> None:
     part = tmp_path / "runs"
     keep = shutil.ignore_patterns("snapshots", "checkpoints", "wandb")
-    shutil.copytree(runs / "trec6/tiny/seed-0", part / "trec6/tiny/seed-0", ignore=keep)
-    shutil.copytree(runs / "bbc_topics/tiny/seed-0", part / "bbc_topics/tiny/seed-0", ignore=keep)
+    shutil.copytree(study_runs / "trec6/tiny/seed-0", part / "trec6/tiny/seed-0", ignore=keep)
+    shutil.copytree(study_runs / "bbc_topics/tiny/seed-0", part / "bbc_topics/tiny/seed-0", ignore=keep)
     shutil.rmtree(part / "bbc_topics/tiny/seed-0/results")
     found = study(part)
     assert found.page == part / "study.html"
@@ -174,7 +158,7 @@ def test_summary_run_is_kept_offline(outcome: StudyOutcome) -> None:
     assert sorted({path.split("/")[-1].split("_")[0] for path in media}) == ["claim", "claims", "main"]
 
 
-def test_sweep_file_has_settings_that_train_takes(project: Path, helper: ModuleType) -> None:
+def test_sweep_file_has_settings_that_train_takes(project: Path, study_module: ModuleType) -> None:
     sweep = OmegaConf.to_container(OmegaConf.load(project / "conf" / "wandb_sweep.yaml"))
     assert isinstance(sweep, dict)
     assert sweep["command"] == ["${env}", "python", "train.py", "${args_no_hyphens}"]
@@ -182,7 +166,7 @@ def test_sweep_file_has_settings_that_train_takes(project: Path, helper: ModuleT
     for name, node in sweep["parameters"].items():
         value = node.get("value", node.get("values", [node.get("min")])[0])
         overrides.append(f"{name}={value}")
-    composed = helper.compose_config("train", "run_dir=x", *overrides)
+    composed = study_module.compose_config("train", "run_dir=x", *overrides)
     assert composed.finetuning.learning_rate == 1e-5
     assert composed.task.validation_fraction > 0  # the sweep's metric is the validation accuracy
     assert sweep["metric"]["name"] == "val/accuracy"
@@ -210,8 +194,8 @@ def test_every_experiment_is_there_and_says_what_it_costs() -> None:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_experiments_compose_and_give_way_to_the_command_line(helper: ModuleType, name: str) -> None:
-    composed = helper.compose_config(
+def test_experiments_compose_and_give_way_to_the_command_line(study_module: ModuleType, name: str) -> None:
+    composed = study_module.compose_config(
         "train", "run_dir=x", f"experiment={name}", "model=minilm_l6", "task=trec50", "seed=7", "logger=none"
     )
     assert (composed.model.name, composed.task.name, composed.seed) == ("minilm_l6", "trec50", 7)
@@ -220,7 +204,7 @@ def test_experiments_compose_and_give_way_to_the_command_line(helper: ModuleType
     assert list(composed.tags) == [name]
 
 
-def test_configuration_of_a_cross_task_run_names_the_other_task(runs: Path) -> None:
-    config = load_config(runs / "bbc_topics/tiny/seed-0/cross/trec6")
+def test_configuration_of_a_cross_task_run_names_the_other_task(study_runs: Path) -> None:
+    config = load_config(study_runs / "bbc_topics/tiny/seed-0/cross/trec6")
     assert config["task"]["name"] == "trec6"
     assert config["model"]["name"] == "tiny"

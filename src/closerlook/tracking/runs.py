@@ -86,7 +86,7 @@ def _start(settings: WandbSettings, run_dir: Path, info: RunInfo, config: dict[s
         try:
             run = _init(settings, run_dir, info, config, job_type, mode)
         except Exception as error:  # whatever it is, training must go on
-            log.warning("W&B: cannot open a run %s: %s", mode, _without_key(error))
+            log.warning("W&B: cannot open a run %s: %s", mode, without_key(error))
             continue
         if mode == "online":
             log.info("W&B run: %s", run.url)
@@ -166,7 +166,7 @@ def _finish(run: Run, exit_code: int) -> None:
     try:
         run.finish(exit_code=exit_code)
     except Exception as error:  # the results are on disk; a failing upload must not hide how the job ended
-        log.warning("W&B: the run did not end well (%s). To send it: %s", _without_key(error), sync_hint(run))
+        log.warning("W&B: the run did not end well (%s). To send it: %s", without_key(error), sync_hint(run))
         return
     if offline:
         log.info("W&B: kept offline. To send it: %s", sync_hint(run))
@@ -174,7 +174,7 @@ def _finish(run: Run, exit_code: int) -> None:
         log.info("W&B: sent to %s. Should anything be missing there: %s", run.url, sync_hint(run))
 
 
-def _without_key(error: BaseException) -> str:
+def without_key(error: BaseException) -> str:
     """The error's text without the API key, should it quote it."""
     text = str(redact(f"{type(error).__name__}: {error}"))
     key = os.environ.get("WANDB_API_KEY", "")

@@ -62,12 +62,18 @@ class WandbSettings:
         return os.environ.get("WANDB_MODE", "online") in ("offline", "dryrun") or not has_key()
 
 
+_HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")
+"""The machines that `wandb login` writes a key for: since wandb 0.31 the second."""
+
+
 def has_key() -> bool:
     """Whether wandb has something to log in with. The key itself is neither kept nor passed on."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    server = os.environ.get("WANDB_BASE_URL")
+    hosts = _HOSTS if server is None else (urlparse(server).netloc, urlparse(server).hostname or "")
     try:
-        return netrc.netrc(os.environ.get("NETRC") or None).authenticators(host) is not None
+        logins = netrc.netrc(os.environ.get("NETRC") or None)
+        return any(logins.authenticators(host) is not None for host in hosts)
     except (OSError, netrc.NetrcParseError):
         return False

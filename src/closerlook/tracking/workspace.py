@@ -2,39 +2,45 @@
 
 Needs ``pip install 'closerlook[dashboards]'`` (wandb-workspaces). Without a server the JSON that would be sent can be
 written and looked at: :func:`write_dashboards`. The panels name the keys of
-:mod:`closerlook.tracking.metric_names` exactly. A layer's number is part of a key, so dashboards fit one depth.
+:mod:`closerlook.tracking.metric_names` exactly. A layer's number is part of a key, so the panels name the layers of
+the depths that a project's encoders have.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from closerlook.figures.select import USUAL_PROBE
 from closerlook.results import measures as m
 from closerlook.results.files import write_json
 from closerlook.study.verdicts import Claim
 from closerlook.tracking import metric_names as names
+from closerlook.tracking.runs import without_key
+from closerlook.tracking.settings import has_key
 from closerlook.tracking.study_run import CLAIM_CELLS, CLAIMS, CLUSTERS, JOB_TYPE, MAIN_TABLE, claims_markdown
 
 WORKSPACE_FILE = "workspace.json"
 REPORT_FILE = "report.json"
 VIEW_NAME = "closerlook"
 SECTIONS = ("Fine-tuning", "Label distances", "Geometry", "Probes", "Study")
-GEOMETRY_MEASURES = (
-    "linear_cka",
-    "debiased_cka",
-    "rsa",
-    "knn_overlap",
-    "procrustes_distance",
-    "fisher_ratio",
-    "cdnv",
-    "effective_rank",
-    "mean_cosine",
-)
+GEOMETRY_MEASURES = {
+    "linear_cka": "Linear CKA",
+    "debiased_cka": "Debiased CKA",
+    "rsa": "RSA",
+    "knn_overlap": "kNN overlap",
+    "procrustes_distance": "Procrustes distance",
+    "fisher_ratio": "Fisher ratio",
+    "cdnv": "CDNV",
+    "effective_rank": "Effective rank",
+    "mean_cosine": "Mean cosine",
+}
 """What of ``probe=geometry`` the workspace shows; the default view of W&B has the rest."""
 
 
@@ -45,20 +51,26 @@ class DashboardSettings:
     Attributes:
         project: The project.
         entity: User or team; empty for the account's default, which only a server knows.
-        n_layers: Number of blocks of the encoder; the panels show the last one and some below it.
+        depths: Numbers of blocks of the encoders; the panels show their last ones and some below.
         split: The split whose label distances are shown.
     """
 
     project: str = "closerlook"
     entity: str = ""
-    n_layers: int = 6
+    depths: tuple[int, ...] = (6,)
     split: str = "train"
 
     @property
     def layers(self) -> tuple[int, ...]:
-        """At most four layers, evenly spread, the first block and the last one always."""
-        n = self.n_layers
+        """Of one depth at most four layers, evenly spread, both ends always; of several the first and all last ones."""
+        if len(self.depths) > 1:
+            return tuple(sorted({1, *self.depths}))
+        (n,) = self.depths
         return tuple(sorted({max(1, round(1 + (n - 1) * share)) for share in (0, 1 / 3, 2 / 3, 1)}))
+
+
+class DashboardError(RuntimeError):
+    """The dashboards could not be saved; the message says why and what to do."""
 
 
 def workspace(settings: DashboardSettings) -> Any:
@@ -141,13 +153,51 @@ def write_dashboards(settings: DashboardSettings, claims: Sequence[Claim], folde
 
 
 def save_dashboards(settings: DashboardSettings, claims: Sequence[Claim]) -> tuple[str, str]:
-    """Save both on the server that wandb is logged in to.
+    """Save both on the server that wandb is logged in to, as a new view and a new report of the project.
 
     Returns:
         The addresses of the workspace and of the report.
+
+    Raises:
+        DashboardError: There is no API key, or the server cannot be reached or does not take them.
     """
-    made = workspace(settings).save(), report(settings, claims).save()
-    return str(made[0].url), str(made[1].url)
+    if not has_key():
+        raise DashboardError(
+            "the W&B dashboards need a server to be saved on, and no API key was found: run `wandb login` or set "
+            "WANDB_API_KEY, or write their JSON with --dry-run"
+        )
+    _library()  # a missing package is no trouble of the server
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # as for runs: waits at exit for a server that is silent
+    try:
+        _require_server()
+        settings = replace(settings, entity=settings.entity or _default_entity())
+        page = report(settings, claims).save()  # first: it makes the project when there is none
+        view = workspace(settings).save()
+    except Exception as error:  # whatever wandb and its transport raise
+        raise DashboardError(
+            f"W&B: the dashboards of {settings.project} could not be saved ({without_key(error)}). Check the network, "
+            "the key, and logger.wandb.entity and project; --dry-run writes their JSON without a server"
+        ) from error
+    return str(view.url), str(page.url)
+
+
+def _require_server() -> None:
+    """Ask the server for a sign of life: wandb itself tries again for minutes when there is none."""
+    import requests
+    import wandb
+
+    requests.get(wandb.setup().settings.base_url, timeout=_TIMEOUT)
+
+
+def _default_entity() -> str:
+    """The entity of the account; only the server knows it."""
+    import wandb
+
+    return str(wandb.Api(timeout=_TIMEOUT).default_entity)
+
+
+_TIMEOUT = 20
+"""Seconds to wait for an answer of the server."""
 
 
 def as_json(made: Any) -> Any:
@@ -158,7 +208,7 @@ def as_json(made: Any) -> Any:
 def panel_keys(settings: DashboardSettings) -> tuple[str, ...]:
     """Every metric key that the workspace's line plots draw."""
     found = [panel.y for make in (_fine_tuning, _label_distances, _geometry, _probes) for panel in make(settings)
-             if hasattr(panel, "y")]  # fmt: skip
+             if getattr(panel, "y", None)]  # fmt: skip
     return tuple(dict.fromkeys(str(getattr(key, "name", key)) for keys in found for key in keys))
 
 
@@ -193,21 +243,26 @@ def _fine_tuning(settings: DashboardSettings) -> list[Any]:
 
 def _label_distances(settings: DashboardSettings) -> list[Any]:
     _, wr = _library()
-    last = settings.n_layers
-    charts = [names.chart(name, split=settings.split, layer=last)
-              for name in (names.MIN_DISTANCE_LINES, names.DISTANCE_MAP, names.CENTROID_PATHS)]  # fmt: skip
+    last = sorted(set(settings.depths))
+    pictures = [
+        names.chart(name, split=settings.split, layer=layer)
+        for layer in last
+        for name in (names.DISTANCE_MAP, names.CENTROID_PATHS)
+    ]
     return [
         _by_layer("Mean minimum distance", "direct", m.MEAN_MIN_DISTANCE, settings),
+        _of_labels("Minimum distance of each label", m.MIN_DISTANCE, settings),
         _by_layer("Clusters", "direct", m.N_CLUSTERS, settings),
         _by_layer("Similarity to the first snapshot", "similarity", m.SIMILARITY_TO_FIRST, settings),
         _by_layer("Train-test similarity", "similarity", m.TRAIN_TEST_SIMILARITY, settings, "train-test"),
         _by_layer("How far centroids went", "centroids", m.MEAN_DISPLACEMENT, settings),
-        wr.MediaBrowser(title=f"Labels at layer {last}", media_keys=charts, num_columns=2),
+        _of_labels("How far the centroid of each label went", m.CENTROID_DISPLACEMENT, settings),
+        wr.MediaBrowser(title=f"Labels at layer {_told(last)}", media_keys=pictures, num_columns=2),
     ]
 
 
 def _geometry(settings: DashboardSettings) -> list[Any]:
-    return [_by_layer(name.replace("_", " ").capitalize(), "geometry", name, settings) for name in GEOMETRY_MEASURES]
+    return [_by_layer(title, "geometry", name, settings) for name, title in GEOMETRY_MEASURES.items()]
 
 
 def _probes(settings: DashboardSettings) -> list[Any]:
@@ -215,7 +270,7 @@ def _probes(settings: DashboardSettings) -> list[Any]:
         _by_layer(f"Accuracy ({probe})", probe, m.ACCURACY, settings, "test")
         for probe in ("linear", "mlp", "mlp_grid")
     ]  # fmt: skip
-    gap = _by_layer("Memorisation gap", "memorisation", "memorisation_gap", settings, "train-test")
+    gap = _by_layer("Memorisation gap", "memorisation", m.MEMORISATION_GAP, settings, "train-test")
     return [*plots, gap]
 
 
@@ -229,3 +284,19 @@ def _by_layer(title: str, probe: str, measure: str, settings: DashboardSettings,
     where = settings.split if split is None else split
     keys = [names.space_metric(probe, measure, split=where, layer=layer) for layer in settings.layers]
     return _lines(f"{title}, {where}", keys)
+
+
+def _of_labels(title: str, measure: str, settings: DashboardSettings) -> Any:
+    """A line a label: their names are the runs' own, so the plot takes every key of the last layers."""
+    _, wr = _library()
+    keys = [
+        names.label_metric(USUAL_PROBE[measure], measure, "", split=settings.split, layer=layer).removesuffix("(empty)")
+        for layer in sorted(set(settings.depths))
+    ]
+    pattern = f"({'|'.join(re.escape(key) for key in keys)}).+" if len(keys) > 1 else f"{re.escape(keys[0])}.+"
+    full = f"{title}, {settings.split}, layer {_told(sorted(set(settings.depths)))}"
+    return wr.LinePlot(title=full, x=names.EPOCH, metric_regex=pattern, title_x="epoch", max_runs_to_show=10)
+
+
+def _told(layers: Sequence[int]) -> str:
+    return ", ".join(map(str, layers))

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from closerlook.figures.select import USUAL_PROBE
+from closerlook.pipelines.dashboards import dashboards
+from closerlook.pipelines.study import StudyOutcome
 from closerlook.results import measures as m
+from closerlook.results.run import RunError
 from closerlook.study.claims import claims_of
+from closerlook.study.join import Study
+from closerlook.study.summary import StudySummary
 from closerlook.tracking import metric_names as names
 from closerlook.tracking.workspace import SECTIONS, DashboardSettings, panel_keys, write_dashboards
 
@@ -52,7 +59,7 @@ def test_runs_are_grouped_by_task_and_model(written: tuple[dict[str, Any], dict[
 
 
 def test_panels_name_keys_that_are_logged() -> None:
-    keys = panel_keys(DashboardSettings(n_layers=6))
+    keys = panel_keys(DashboardSettings(depths=(6,)))
     wanted = names.space_metric(USUAL_PROBE[m.MEAN_MIN_DISTANCE], m.MEAN_MIN_DISTANCE, split="train", layer=6)
     assert wanted == "probe/train/layer_06/mean_min_distance"
     assert wanted in keys
@@ -62,9 +69,12 @@ def test_panels_name_keys_that_are_logged() -> None:
     assert "memorisation/train-test/layer_06/memorisation_gap" in keys
 
 
-@pytest.mark.parametrize(("n_layers", "layers"), [(1, (1,)), (2, (1, 2)), (6, (1, 3, 4, 6)), (12, (1, 5, 8, 12))])
-def test_layers_shown_are_few_and_have_both_ends(n_layers: int, layers: tuple[int, ...]) -> None:
-    assert DashboardSettings(n_layers=n_layers).layers == layers
+@pytest.mark.parametrize(
+    ("depths", "layers"),
+    [((1,), (1,)), ((2,), (1, 2)), ((6,), (1, 3, 4, 6)), ((12,), (1, 5, 8, 12)), ((2, 4, 8, 12), (1, 2, 4, 8, 12))],
+)
+def test_layers_shown_are_few_and_have_both_ends(depths: tuple[int, ...], layers: tuple[int, ...]) -> None:
+    assert DashboardSettings(depths=depths).layers == layers
 
 
 def test_report_holds_the_claims_table(written: tuple[dict[str, Any], dict[str, Any]]) -> None:
@@ -82,3 +92,33 @@ def test_writing_asks_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     assert all(path.is_file() for path in write_dashboards(DashboardSettings(), claims_of([]), tmp_path))
+
+
+def outcome(folder: Path) -> StudyOutcome:
+    """A study of nothing."""
+    empty = Study(folder, (), pd.DataFrame(), {})
+    summary = StudySummary((), ())
+    return StudyOutcome(empty, (), summary, claims_of([]), None, folder / "study.parquet", folder / "claims.json", 0.0)
+
+
+def test_modes_of_the_command(tmp_path: Path) -> None:
+    assert dashboards(False, outcome(tmp_path), {}) == {}
+    with pytest.raises(RunError, match=r"dashboards=later: expected dry_run \(or --dry-run\), save, or null"):
+        dashboards("later", outcome(tmp_path), {})
+
+
+def test_saving_without_a_key_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with pytest.raises(
+        RunError, match=r"no API key was found: run `wandb login` or set WANDB_API_KEY, or .* --dry-run"
+    ):
+        dashboards("save", outcome(tmp_path), {})
+
+
+def test_a_missing_package_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
+    for name in [name for name in sys.modules if name.startswith("wandb_workspaces.reports")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(RunError, match=r"Install it with `pip install 'closerlook\[dashboards\]'`"):
+        dashboards("dry_run", outcome(tmp_path), {})

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
-import http.server
 import json
 import os
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -38,78 +34,6 @@ print("the work is done")
 """
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """A W&B server of as few words as wandb is content with, or a bad one."""
-
-    daemon_threads = True
-
-    def __init__(self, behaviour: str) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.behaviour = behaviour
-        self.received: list[tuple[str, str]] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is no news."""
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        if self.headers.get("content-encoding") == "gzip":
-            body = gzip.decompress(body)
-        self.server.received.append((self.path, body.decode("utf-8", "replace")))
-        opened = any("UpsertBucket" in text for _, text in self.server.received)
-        if self.server.behaviour == "hangs" or (self.server.behaviour == "dies" and "file_stream" in self.path):
-            time.sleep(30)
-        elif self.server.behaviour == "nonsense":
-            self._answer(b"<html>no</html>")
-        else:
-            self._answer(json.dumps(self._content(body)).encode() if opened or body else b"{}")
-
-    do_PUT = do_GET = do_POST  # noqa: N815 - names that http.server asks for
-
-    def _content(self, body: bytes) -> dict:
-        if "graphql" not in self.path:
-            return {}
-        variables = json.loads(body).get("variables") or {}
-        names, run_id = variables.get("files") or [], variables.get("name")
-        project = {"id": "p", "name": "closerlook", "entity": {"id": "e", "name": "team"}}
-        files = [{"name": name, "uploadUrl": f"{self.server.url}/upload/{name}"} for name in names]
-        return {"data": {
-            "upsertBucket": {"bucket": {"id": "1", "name": run_id, "project": project}, "inserted": True},
-            "model": None, "viewer": {"id": "u", "entity": "team", "flags": "{}", "teams": {"edges": []}},
-            "serverInfo": {"features": []}, "createRunFiles": {"runID": "1", "uploadHeaders": [], "files": files},
-        }}  # fmt: skip
-
-    def _answer(self, content: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
-@contextlib.contextmanager
-def serving(behaviour: str) -> Iterator[Server]:
-    server = Server(behaviour)
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 def start(url: str, digits_run: Path, run_dir: Path) -> subprocess.Popen[str]:
     environment = os.environ | {"WANDB_BASE_URL": url, "WANDB_API_KEY": KEY, "HOME": str(run_dir.parent)}
     environment = {name: value for name, value in environment.items() if name not in ("WANDB_MODE", "WANDB_SILENT")}
@@ -132,9 +56,9 @@ def key_is_nowhere(run_dir: Path, *texts: str) -> None:
         assert not [text for text in texts if secret in text]
 
 
-def test_a_server_receives_configuration_and_series(digits_run: Path, tmp_path: Path):
+def test_a_server_receives_configuration_and_series(digits_run: Path, wandb_server: ModuleType, tmp_path: Path):
     run_dir = tmp_path / "run"
-    with serving("works") as server:
+    with wandb_server.serving("works") as server:
         out, err = start(server.url, digits_run, run_dir).communicate(timeout=120)
     assert "the work is done" in out, err
     record = json.loads((run_dir / "wandb.json").read_text())["train"]
@@ -154,10 +78,10 @@ def test_a_server_receives_configuration_and_series(digits_run: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_bad_server_stops_nothing_and_loses_nothing(digits_run: Path, tmp_path: Path):
+def test_a_bad_server_stops_nothing_and_loses_nothing(digits_run: Path, wandb_server: ModuleType, tmp_path: Path):
     with contextlib.ExitStack() as stack, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
-        urls = {name: stack.enter_context(serving(name)).url for name in ("hangs", "nonsense", "dies")}
+        urls = {name: stack.enter_context(wandb_server.serving(name)).url for name in ("hangs", "nonsense", "dies")}
         urls["refuses"] = f"http://127.0.0.1:{closed.getsockname()[1]}"
         jobs = {name: start(url, digits_run, tmp_path / name / "run") for name, url in urls.items()}
         results = {name: job.communicate(timeout=240) for name, job in jobs.items()}

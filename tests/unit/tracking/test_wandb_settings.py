@@ -44,6 +44,24 @@ def test_a_login_in_netrc_counts_for_its_host_only(monkeypatch, tmp_path: Path):
     assert has_key()
 
 
+@pytest.mark.parametrize("host", ["api.wandb.ai", "api.forge.coreweave.com"])
+def test_what_wandb_login_writes_is_found(host: str, tmp_path: Path):
+    """The first host until wandb 0.30, then the second; that of the installed version is among them."""
+    from wandb.sdk.lib.urls import DEFAULT_BASE_URL
+
+    assert DEFAULT_BASE_URL.removeprefix("https://") in ("api.wandb.ai", "api.forge.coreweave.com")
+    (tmp_path / "netrc").write_text(f"machine {host} login user password x\n")
+    (tmp_path / "netrc").chmod(0o600)
+    assert has_key()
+
+
+def test_a_port_is_part_of_a_host(monkeypatch, tmp_path: Path):
+    (tmp_path / "netrc").write_text("machine localhost:8080 login user password x\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://localhost:8080")
+    assert has_key()
+
+
 def test_a_broken_netrc_is_no_login(tmp_path: Path):
     (tmp_path / "netrc").write_text("machine\n")
     assert not has_key()
