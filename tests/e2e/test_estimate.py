@@ -6,6 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from closerlook.cli.estimate import estimate_job, print_total
 from closerlook.config import config_dir, register
 from closerlook.pipelines.estimate import estimate
 from closerlook.pipelines.train import train
@@ -38,3 +39,35 @@ def test_estimate_is_what_the_job_takes_and_starts_nothing(small: tuple[str, ...
     assert 0 < found.total_s < 20 * outcome.seconds
     assert {probe.name: probe.n_cells for probe in found.probes} == {"direct": 30, "centroids": 30, "linear": 15}
     assert all(probe.seconds > 0 for probe in found.probes)
+
+
+@pytest.mark.filterwarnings("ignore:The number of training batches:Warning")
+def test_jobs_of_a_sweep_are_added_up_and_measured_once_for_all_seeds(
+    small: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    for number, changes in enumerate((["seed=0"], ["seed=1"], ["seed=0", "finetuning.epochs=4"])):
+        estimate_job(config(f"run_dir={tmp_path}/{number}", "logger=none", *small, *changes))
+    capsys.readouterr()
+    print_total()
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "3 jobs, one after the other" in shown
+    assert "updates 48 " in shown  # 12 + 12 + 24
+    assert "snapshots 11 " in shown  # 3 + 3 + 5
+    assert "probe direct 66 " in shown  # 11 snapshots x 3 layers x 2 splits
+    assert "bbc_topics" not in shown
+    assert not list(tmp_path.iterdir())
+    print_total()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.filterwarnings("ignore:The number of training batches:Warning")
+def test_jobs_that_differ_in_their_seed_are_measured_once(
+    small: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in (0, 1):
+        estimate_job(config(f"run_dir={tmp_path}/{seed}", "logger=none", *small, f"seed={seed}"))
+    shown = capsys.readouterr().out
+    print_total()
+    assert shown.count("estimate, nothing was started") == 1
+    assert "bbc_topics/tiny/seed=1: as bbc_topics/tiny/seed=0" in shown

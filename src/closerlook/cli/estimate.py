@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from closerlook.config import identity
+
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from closerlook.pipelines.estimate import Estimate
 
 
-_estimates: list[Estimate] = []
-"""What this process has estimated: the jobs of a sweep."""
+_estimates: list[tuple[str, Estimate]] = []
+"""What this process has estimated, by what decides it: the jobs of a sweep."""
+
+
+def estimate_job(config: DictConfig) -> None:
+    """Measure a job and print what it takes; one that differs from an earlier one in its seed only takes the same.
+
+    Args:
+        config: A composed ``train`` configuration.
+
+    Raises:
+        DataError: The data is missing or malformed.
+        ModelError: The encoder cannot be loaded.
+    """
+    settings: Any = OmegaConf.to_container(config, resolve=True)
+    content = json.dumps(identity(settings | {"seed": None}), sort_keys=True, default=str)
+    for before, found in _estimates:
+        if before == content:
+            _estimates.append((content, found))
+            name = f"{config.task.name}/{config.model.name}/seed={config.seed}"
+            Console(highlight=False).print(f"\n{name}: as {found.info.title}")
+            return
+    from closerlook.pipelines.estimate import estimate
+
+    found = estimate(config)
+    _estimates.append((content, found))
+    print_estimate(found, Path(config.run_dir))
 
 
 def print_estimate(found: Estimate, run_dir: Path) -> None:
@@ -25,7 +57,6 @@ def print_estimate(found: Estimate, run_dir: Path) -> None:
         found: The estimate.
         run_dir: Where the job would write; says how much room there is.
     """
-    _estimates.append(found)
     info = found.info
     grid = Table(title=f"{info.title} on {found.device}: estimate, nothing was started", title_justify="left",
                  box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
@@ -59,14 +90,33 @@ def print_estimate(found: Estimate, run_dir: Path) -> None:
 
 def print_total() -> None:
     """What all jobs of a sweep take together; nothing for a single job."""
-    if len(_estimates) > 1:
-        train, probes = sum(e.total_s for e in _estimates), sum(p.seconds for e in _estimates for p in e.probes)
-        disk = sum(e.disk_bytes for e in _estimates)
-        Console(highlight=False).print(
-            f"\n[bold]{len(_estimates)} jobs[/bold] one after the other: train.py {duration(train)} and {size(disk)} "
-            f"on disk; probe.py about {duration(probes)} on one core"
-        )
+    found = [estimate for _, estimate in _estimates]
+    if len(found) > 1:
+        print_sum(found)
     _estimates.clear()
+
+
+def print_sum(found: Sequence[Estimate]) -> None:
+    """Print what several jobs take together, one after the other."""
+    grid = Table(title=f"{len(found)} jobs, one after the other", title_justify="left", box=box.SIMPLE_HEAD,
+                 pad_edge=False)  # fmt: skip
+    for name, justify in (("", "left"), ("together", "right"), ("", "left")):
+        grid.add_column(name, justify=justify)  # type: ignore[arg-type]
+    snapshots = sum(e.n_snapshots for e in found)
+    stored = sum(e.n_snapshots * e.snapshot_bytes for e in found)
+    grid.add_row("updates", f"{sum(e.info.n_updates for e in found):,}", duration(sum(e.train_s for e in found)))
+    grid.add_row("validation, test", "", duration(sum(e.validation_s for e in found)))
+    grid.add_row("snapshots", f"{snapshots:,}", f"{duration(sum(e.snapshot_s for e in found))}, {size(stored)}")
+    grid.add_row("checkpoints", "", size(sum(e.checkpoint_bytes for e in found)))
+    for name in dict.fromkeys(probe.name for e in found for probe in e.probes):
+        probes = [probe for e in found for probe in e.probes if probe.name == name]
+        cells, seconds = sum(p.n_cells for p in probes), sum(p.seconds for p in probes)
+        grid.add_row(f"probe {name}", f"{cells:,}", f"about {duration(seconds)} on one core")
+    grid.add_row("[bold]train.py[/bold]", duration(sum(e.total_s for e in found)),
+                 f"and {size(sum(e.disk_bytes for e in found))} on disk")  # fmt: skip
+    grid.add_row("[bold]probe.py[/bold]", f"about {duration(sum(p.seconds for e in found for p in e.probes))}",
+                 "on one core; divided by n_jobs")  # fmt: skip
+    Console(highlight=False).print(grid)
 
 
 def duration(seconds: float) -> str:

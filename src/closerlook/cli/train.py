@@ -92,10 +92,9 @@ def _import_ahead() -> None:
 
 @quiet
 def _estimate(config: DictConfig) -> None:
-    from closerlook.cli.estimate import print_estimate
-    from closerlook.pipelines.estimate import estimate
+    from closerlook.cli.estimate import estimate_job
 
-    print_estimate(estimate(config), Path(config.run_dir))
+    estimate_job(config)
 
 
 if __name__ == "__main__":
