@@ -123,10 +123,10 @@ def _similarity_interval(cell: StudyCell) -> Within:
 
 
 def train_test_falls_matched(cell: StudyCell) -> ClaimCell | None:
-    """The gap between the split-half ceiling and the size-matched similarity, after less before."""
+    """Size-matched train-test similarity, after less before; a fall that two halves of the train set share is none."""
     if not cell.own:
         return None
-    found = moments_of(cell, m.TRAIN_TEST_GAP, split="train-test", probe="train_test")
+    found = moments_of(cell, m.MATCHED_SIMILARITY, split="train-test", probe="train_test")
     before, after = mean_moments(found)
     first = next(iter(found.values()), None)
 
@@ -136,7 +136,20 @@ def train_test_falls_matched(cell: StudyCell) -> ClaimCell | None:
         return of_difference(first.after, first.before, "from the spread over draws of one run")
 
     result = effect({seed: one.change for seed, one in found.items()}, within)
-    return claim_cell(cell, before, after, result, by_sign(result), "", math.nan)
+    return claim_cell(cell, before, after, result, _beside_ceiling(cell, by_sign(result, claimed=-1)), "", math.nan)
+
+
+def _beside_ceiling(cell: StudyCell, verdict: tuple[Verdict, str]) -> tuple[Verdict, str]:
+    """The verdict, beside how alike two halves of the train set are: mixed if no more alike than train and test."""
+    label, reason = verdict
+    ceilings = mean_moments(moments_of(cell, m.SPLIT_HALF_CEILING, split="train-test", probe="train_test"))
+    gap = mean_moments(moments_of(cell, m.TRAIN_TEST_GAP, split="train-test", probe="train_test"))[1]
+    if not all(map(math.isfinite, (*ceilings, gap))):
+        return verdict
+    reason += f"; two halves of the train set: {ceilings[0]:.2f} → {ceilings[1]:.2f}"
+    if label == Verdict.SUPPORTED and gap <= 0:
+        return Verdict.MIXED, f"falls, but train and test are no less alike than two halves of the train set: {reason}"
+    return label, reason
 
 
 def memorises(cell: StudyCell) -> ClaimCell | None:

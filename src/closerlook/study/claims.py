@@ -105,8 +105,9 @@ def claims_of(cells: Sequence[StudyCell]) -> tuple[Claim, ...]:
             (
                 "train_test_matched",
                 "Train and test geometry diverge also at equal sizes (a control that the paper does not have).",
-                "gap between split-half ceiling and size-matched similarity, after less before (Pearson r)",
-                SIGN_RULE.format(null=0),
+                "size-matched train-test similarity after less before, last layer (Pearson r)",
+                SIGN_RULE.format(null=0) + " A fall counts as mixed when two halves of the train set are no more alike "
+                "after tuning than train and test.",
                 "Not reported.",
                 train_test_falls_matched,
                 "probe the runs with probe=train_test",

@@ -150,18 +150,32 @@ def test_train_test_similarity_falls_over_the_same_labels(tables: ModuleType, tm
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "verdict"),
-    [((0.05, 0.0, 0.1), (0.4, 0.3, 0.5), Verdict.SUPPORTED), ((0.05, -0.1, 0.2), (0.1, -0.1, 0.3), Verdict.MIXED)],
+    ("before", "after", "ceiling", "verdict"),
+    [
+        ((0.9, 0.85, 0.95), (0.5, 0.4, 0.6), 0.8, Verdict.SUPPORTED),
+        ((0.9, 0.85, 0.95), (0.5, 0.4, 0.6), 0.45, Verdict.MIXED),  # two halves of the train set differ as much
+        ((0.5, 0.4, 0.6), (0.9, 0.85, 0.95), 0.8, Verdict.NOT_SUPPORTED),
+        ((0.6, 0.4, 0.8), (0.5, 0.3, 0.7), 0.8, Verdict.MIXED),
+    ],
 )
-def test_size_matched_gap_combines_both_intervals(
-    tables: ModuleType, tmp_path: Path, before: tuple[float, ...], after: tuple[float, ...], verdict: Verdict
+def test_size_matched_similarity_combines_both_intervals(
+    tables: ModuleType,
+    tmp_path: Path,
+    before: tuple[float, ...],
+    after: tuple[float, ...],
+    ceiling: float,
+    verdict: Verdict,
 ) -> None:
-    rows = []
+    rows = [
+        *tables.space("split_half_ceiling", 0.9, ceiling, probe="train_test", split="train-test"),
+        *tables.space("train_test_gap", 0.0, ceiling - after[0], probe="train_test", split="train-test"),
+    ]
     for (value, low, high), moment in ((before, 0), (after, 1)):
         pair = (value, None) if moment == 0 else (None, value)
-        rows.append(
-            tables.space("train_test_gap", *pair, probe="train_test", split="train-test", low=low, high=high)[moment]
+        found = tables.space(
+            "train_test_similarity_matched", *pair, probe="train_test", split="train-test", low=low, high=high
         )
+        rows.append(found[moment])
     tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
     (cell,) = claim(tmp_path, "train_test_matched").cells
     # Zou & Donner 2008, by hand
@@ -169,6 +183,7 @@ def test_size_matched_gap_combines_both_intervals(
     high = after[0] - before[0] + math.hypot(after[2] - after[0], before[0] - before[1])
     assert (cell.effect.low, cell.effect.high) == pytest.approx((low, high))
     assert cell.verdict == verdict
+    assert f"two halves of the train set: 0.90 → {ceiling:.2f}" in cell.reason
 
 
 @pytest.mark.parametrize(
