@@ -12,11 +12,11 @@ ENV := OMP_WAIT_POLICY=PASSIVE
 TEST_ENV := $(ENV) OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
 DEMO_DIR ?= runs/bbc_topics/minilm_l6/seed-0
 
-.PHONY: demo test test-slow test-all lint bench clean help
+.PHONY: demo test test-slow test-all lint bench audit clean help
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
-	@echo "make test-slow / lint / bench / clean"
+	@echo "make test-slow / lint / bench (25 minutes on 2 quiet cores) / audit (needs the network) / clean"
 
 # Installed once; again when the requirements change.
 $(VENV)/.demo: pyproject.toml .ci/constraints.txt
@@ -49,8 +49,24 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev
+# With Hugging Face's Trainer, which training is compared with.
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP) install -q -c .ci/constraints.txt -e '.[bench]'
+	@touch $@
+
+# The engine's workloads; training against two other loops; snapshots against a bare pass. Figures go to stdout.
+bench: $(VENV)/.bench
 	$(ENV) $(BIN)/python tests/benchmarks/bench_direct_probe.py
+	$(ENV) $(BIN)/python tests/benchmarks/bench_training.py
+	$(ENV) $(BIN)/python tests/benchmarks/bench_snapshots.py --rounds 2
+
+# Known vulnerabilities of what is pinned, and ruff's security rules. Packages that the advisory service does not
+# know are an error, too: without the network nothing would be found.
+audit: $(VENV)/.dev
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install -q "pip-audit>=2.9"
+	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip -r .ci/constraints.txt
+	$(BIN)/ruff check --select S .
 
 clean:
 	rm -rf $(VENV) .cache build dist
