@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +22,7 @@ from closerlook.results.store import Cell, CellKey, ResultStore
 OnCell = Callable[[CellKey], None]
 
 _CELLS_AT_ONCE = 8
+_WATCH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def _compute_all(
     backend, _ = get_active_backend()
     options: dict[str, object] = {}
     if type(backend).__name__ == "LokyBackend":  # a registered cluster backend limits its own workers
-        options = {"backend": "loky", "inner_max_num_threads": 1}
+        options = {"backend": "loky", "inner_max_num_threads": 1, "initializer": _end_with, "initargs": (os.getpid(),)}
     with joblib.parallel_config(**options):
         if backend.supports_return_generator:
             yield from joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(work)
@@ -124,6 +127,17 @@ def _compute_all(
         size = _CELLS_AT_ONCE * workers  # Ray's backend answers when all is done: little at once, so little is lost
         for start in range(0, len(work), size):
             yield from joblib.Parallel(n_jobs=n_jobs)(work[start : start + size])
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when the process that started it is gone: killed, it cannot tell its workers to end."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="closerlook-parent-watch", daemon=True).start()
 
 
 def _compute_from(root: Path, probe: SpaceProbe, key: CellKey, scope: Scope) -> Cell | FailedCell:

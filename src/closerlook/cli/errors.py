@@ -23,13 +23,14 @@ def user_errors() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def one_clear_message(*, alone: bool = False) -> Iterator[None]:
+def one_clear_message(*, alone: bool = False, kept: str = "from the last checkpoint") -> Iterator[None]:
     """Print a user error as one message and exit with 1; in a sweep, let it fail its own job only.
 
     A signal that asks to stop ends with 128 + its number: 130 for Ctrl-C, 143 for SIGTERM.
 
     Args:
         alone: This process runs one job only, also when it is a job of a sweep.
+        kept: From where a stopped command goes on when it is run again.
     """
     from closerlook.callbacks.interruption import Interrupted
 
@@ -37,7 +38,7 @@ def one_clear_message(*, alone: bool = False) -> Iterator[None]:
         yield
     except Interrupted as stop:
         name = signal.Signals(stop.signum).name
-        message = f"stopped by {name}. Run the same command again to go on from the last checkpoint."
+        message = f"stopped by {name}. Run the same command again to go on {kept}."
         print(f"\n{message}", file=sys.stderr)
         if "SUBMITIT_EXECUTOR" in os.environ and not alone:  # its launcher waits for an answer, not for an exit status
             from closerlook.results.run import RunError
@@ -45,7 +46,7 @@ def one_clear_message(*, alone: bool = False) -> Iterator[None]:
             raise RunError(message) from None
         raise SystemExit(128 + stop.signum) from None
     except KeyboardInterrupt:
-        print("\nstopped. Run the same command again to go on from the last checkpoint.", file=sys.stderr)
+        print(f"\nstopped. Run the same command again to go on {kept}.", file=sys.stderr)
         raise SystemExit(130) from None
     except user_errors() as error:
         if (in_multirun() and not alone) or os.environ.get("HYDRA_FULL_ERROR") == "1":

@@ -37,7 +37,9 @@ def as_overrides(arguments: Sequence[str]) -> list[str]:
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="probe")
 def _main(config: DictConfig) -> None:
-    with one_clear_message():
+    from closerlook.callbacks.interruption import stoppable
+
+    with one_clear_message(kept="with what is not computed yet"), stoppable():
         _run(config)
 
 
