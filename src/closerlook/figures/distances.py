@@ -40,6 +40,7 @@ MANY_LABELS = 8
 
 _MAX_NAMED = 60
 _MAX_WRITTEN = 12
+_SMALL = 0.1
 
 
 def labels_over_training(
@@ -74,9 +75,9 @@ def labels_over_training(
         x=mean.index, y=mean, mode="lines", line={"color": MEAN, "width": 3, "dash": "dot"},
         name="mean of labels", hovertemplate="mean of labels<br>epoch %{x:.4~g}: %{y:.3f}<extra></extra>",
     )  # fmt: skip
-    _name_ends(figure, series, colours)
     top = float(np.nanmax(series.to_numpy()))
     bottom = min(0.0, float(np.nanmin(series.to_numpy())))
+    _name_ends(figure, series, colours, bottom)
     figure.update_yaxes(range=[bottom, top * 1.06 or 1], title_text=axis_title(measure))
     figure.update_xaxes(title_text="epoch", rangemode="tozero")
     figure.update_layout(margin={"r": 16 + max(int(len(a.text) * 6.9) for a in figure.layout.annotations)})
@@ -121,17 +122,21 @@ def _add_line(figure: go.Figure, line: pd.Series, label: str, colour: str, dash:
     )
 
 
-def _name_ends(figure: go.Figure, series: pd.DataFrame, colours: dict[str, str]) -> None:
-    """Write the names of the coloured lines, and the mean's, at their right ends, moved apart."""
+def _name_ends(figure: go.Figure, series: pd.DataFrame, colours: dict[str, str], bottom: float) -> None:
+    """Write the names of the coloured lines, and the mean's, at their right ends, moved apart.
+
+    A name below the axis would not be drawn.
+    """
     change = gains(series)
     ends = [(label, colour, _last(series[label])) for label, colour in colours.items()]
     ends = [end for end in ends if np.isfinite(end[2])]
     ends.append(("mean", MEAN, _last(series.mean(axis=1))))
     span = float(np.nanmax(series.to_numpy())) or 1.0
     # 330 px of plot hold the span; a line of text needs 15 of them.
-    places = spread([end for _, _, end in ends], span * 15 / 330)
+    places = spread([end for _, _, end in ends], span * 15 / 330, low=bottom)
+    form = "+.2f" if not (change.abs().max() < _SMALL) else "+.2g"
     for (label, colour, _), place in zip(ends, places, strict=True):
-        gain = f" {change[label]:+.2f}" if label in change.index else ""
+        gain = f" {change[label]:{form}}" if label in change.index else ""
         figure.add_annotation(
             x=1, xref="paper", xanchor="left", xshift=6, y=float(place), yref="y", yanchor="middle",
             text=f"{short(label, 14)}{gain}", showarrow=False, font={"color": colour, "size": 12},

@@ -71,9 +71,18 @@ def centroid_paths(
     share = rows_of(table, m.EXPLAINED_VARIANCE, layer=layer, split=split)["value"].dropna()
     if len(share):
         figure.update_layout(title_text=f"{title} ({share.iloc[-1]:.0%} of the variance)")
-    figure.update_xaxes(title_text="first axis (distance)", constrain="domain")
-    figure.update_yaxes(title_text="second axis (distance)", scaleanchor="x", constrain="domain")
+    figure.update_xaxes(title_text="first axis (distance)", range=_with_room([path.x for path in paths], 0.15))
+    figure.update_yaxes(
+        title_text="second axis (distance)", scaleanchor="x", range=_with_room([path.y for path in paths], 0.1)
+    )
     return figure
+
+
+def _with_room(values: list[np.ndarray], share: float) -> list[float]:
+    """The range of all values and room for names at both ends."""
+    low, high = (float(limit(np.concatenate(values))) for limit in (np.nanmin, np.nanmax))
+    room = share * (high - low) or 1.0
+    return [low - room, high + room]
 
 
 def read_paths(table: pd.DataFrame, x_name: str, y_name: str, layer: int, split: str) -> list[Path2D]:

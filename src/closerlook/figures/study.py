@@ -22,6 +22,7 @@ from closerlook.figures.theme import (
 )
 from closerlook.results import measures as m
 
+_DECADE = 10
 _DIVERGING = [[0.0, PALETTE[1]], [0.5, "rgba(128,128,128,0.15)"], [1.0, PALETTE[0]]]
 
 
@@ -32,8 +33,8 @@ def clusters_before_after(rows: Sequence[tuple[str, float, float, float]]) -> go
         rows: (name, clusters before, clusters after, number of labels); NaN where missing.
 
     Returns:
-        The figure: a ring before, a dot after, a bar at the number of labels; logarithmic, because clusters fall
-        from thousands to tens.
+        The figure: a ring before, a dot after, a bar at the number of labels; logarithmic where clusters fall from
+        thousands to tens.
     """
     title = "Clusters before and after tuning, last layer, train"
     known = [row for row in rows if np.isfinite(row[1:]).any()]
@@ -55,7 +56,12 @@ def clusters_before_after(rows: Sequence[tuple[str, float, float, float]]) -> go
                     "line": {"width": 2, "color": colour}},
             hovertemplate="%{y}<br>" + name + ": %{x:,.0f}<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(type="log", title_text=f"{axis_title(m.N_CLUSTERS)}, logarithmic")
+    counts = np.concatenate([before, after, labels])
+    low, high = float(np.nanmin(counts)), float(np.nanmax(counts))
+    if high / max(low, 1.0) >= _DECADE:
+        figure.update_xaxes(type="log", title_text=f"{axis_title(m.N_CLUSTERS)}, logarithmic")
+    else:
+        figure.update_xaxes(title_text=axis_title(m.N_CLUSTERS), range=[low - 1.5, high + 1.5], tickformat=",d")
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"})
     return figure
@@ -131,7 +137,8 @@ def displacement_lengths(table: pd.DataFrame, *, split: str = "train", max_label
     figure = new_figure(title, height=int(np.clip(140 + 16 * len(names), 260, 900)))
     figure.add_heatmap(
         x=[str(layer) for layer in layers], y=names, z=frame.to_numpy(dtype=float), colorscale=SCALE, xgap=1, ygap=1,
-        zmin=0, colorbar={"title": {"text": "distance", "side": "right"}, "thickness": 10, "outlinewidth": 0},
+        zmin=0, zmax=float(np.nanmax(frame.to_numpy(dtype=float))) or 1.0,  # plotly heeds one end only with the other
+        colorbar={"title": {"text": "distance", "side": "right"}, "thickness": 10, "outlinewidth": 0},
         hovertemplate="%{y}, layer %{x}: %{z:.2f}<extra></extra>", hoverongaps=False,
         texttemplate="%{z:.1f}" if len(names) <= 24 and len(layers) <= 13 else None,
     )  # fmt: skip

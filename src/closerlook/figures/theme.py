@@ -135,12 +135,13 @@ def joined(
     return np.concatenate(xs).astype(np.float32), np.concatenate(ys).astype(np.float32), names
 
 
-def spread(positions: Sequence[float], gap: float) -> np.ndarray:
+def spread(positions: Sequence[float], gap: float, *, low: float = -np.inf) -> np.ndarray:
     """Move label positions apart until neighbours are ``gap`` away, as little as possible.
 
     Args:
         positions: Wanted positions; any order.
         gap: Smallest distance allowed, in the same unit.
+        low: No position is below; those that would be push the others up.
 
     Returns:
         (n,) positions in the order given, at least ``gap`` apart.
@@ -156,6 +157,9 @@ def spread(positions: Sequence[float], gap: float) -> np.ndarray:
             blocks[-1][0] += total - count * blocks[-1][1] * gap
             blocks[-1][1] += count
     placed = np.concatenate([_start(b) + gap * np.arange(int(b[1])) for b in blocks]) if blocks else wanted
+    if len(placed) and placed[0] < low:
+        steps = gap * np.arange(len(placed))
+        placed = np.maximum.accumulate(np.maximum(placed, low) - steps) + steps
     result = np.empty_like(wanted)
     result[order] = placed
     return result

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import datetime
-import hashlib
-import json
-from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from closerlook import __version__
 from closerlook.figures.changes import SUMMARY_MEASURES
 from closerlook.figures.layers import format_number
 from closerlook.figures.select import rows_of, snapshots_of
 from closerlook.figures.theme import name_of
-from closerlook.report.sections import Section, choices, sections
+from closerlook.report.page import render
+from closerlook.report.sections import choices, sections
 from closerlook.report.summary import label_rows, sentences, summary_rows
 from closerlook.results import measures as m
 from closerlook.results.files import write_text
@@ -41,19 +35,12 @@ def build_report(results: RunResults, path: Path) -> Path:
 
 def render_report(results: RunResults) -> str:
     """The report as HTML text; see :func:`build_report`."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = _shown
-    environment.globals["name_of"] = name_of
-    template = environment.from_string(_asset("page.html.j2"))
-    parts = sections(results)
     layers, splits = choices(results)
-    scripts = {"plotly": _plotly(), "page": _asset("page.js")}
-    return template.render(
+    return render(
+        "page.html.j2",
+        sections(results),
+        tools={"number": _shown, "name_of": name_of},
         info=results.info,
-        version=__version__,
-        made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         sentences=sentences(results.table),
         remarks=_remarks(results),
         n_snapshots=len(snapshots_of(results.table)),
@@ -61,41 +48,10 @@ def render_report(results: RunResults) -> str:
         from_first=(m.SIMILARITY_TO_FIRST, m.MEAN_DISPLACEMENT),  # before is 1 or 0 by definition
         summaries={split: summary_rows(results.table, split) for split in splits or ["train"]},
         labels=_label_tables(results, layers, splits),
-        sections=parts,
         layers=layers,
         splits=splits,
         config=_yaml(redact(results.config)),
-        figures=_figures_json(parts),
-        style=_asset("page.css"),
-        scripts=scripts,
-        csp=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values()),
     )
-
-
-def _asset(name: str) -> str:
-    return resources.files("closerlook.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())
-
-
-def _sha256(script: str) -> str:
-    """Digest of a script for the page's content security policy: no other script may run."""
-    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-
-
-def _figures_json(parts: Iterable[Section]) -> str:
-    """All figures by slot and choice, as JSON that cannot end the script element it stands in."""
-    figures: dict[str, Any] = {
-        slot.name: {choice: json.loads(figure.to_json()) for choice, figure in slot.figures.items()}
-        for part in parts
-        for slot in part.slots
-    }
-    text = json.dumps(figures, separators=(",", ":"), ensure_ascii=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _yaml(config: dict[str, Any]) -> str:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import datetime
-import hashlib
-import json
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 
-from closerlook import __version__
 from closerlook.figures.layers import format_number
 from closerlook.figures.theme import name_of
+from closerlook.report.page import render
 from closerlook.report.sections import Section, Slot
 from closerlook.results import measures as m
 from closerlook.results.files import write_text
@@ -51,20 +45,14 @@ def build_study_page(
 
 def render_study_page(study: Study, cells: Sequence[StudyCell], summary: StudySummary, claims: Sequence[Claim]) -> str:
     """The page as HTML text; see :func:`build_study_page`."""
-    from jinja2 import Environment, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": format_number, "signed": number, "seeds": lambda v, k: seed_text(k, v)}
-    environment.globals |= {"name_of": name_of, "measured": measured, "where": where}
-    template = environment.from_string(_asset("study.html.j2"))
     shown = draw.own_cells(cells)
-    parts = study_sections(shown, summary)
-    scripts = {"plotly": str(get_plotlyjs()), "page": _asset("page.js")}
-    return template.render(
+    tools = {"number": format_number, "signed": number, "seeds": lambda v, k: seed_text(k, v), "name_of": name_of,
+             "measured": measured, "where": where}  # fmt: skip
+    return render(
+        "study.html.j2",
+        study_sections(shown, summary),
+        tools=tools,
         title=study.root.resolve().name,
-        version=__version__,
-        made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         headline=headline(claims),
         claims=claims,
         summary=summary,
@@ -74,11 +62,6 @@ def render_study_page(study: Study, cells: Sequence[StudyCell], summary: StudySu
         train_test=m.TRAIN_TEST_SIMILARITY,
         runs=study.runs,
         choices=[cell.title for cell in shown],
-        sections=parts,
-        figures=_figures_json(parts),
-        style=_asset("page.css"),
-        scripts=scripts,
-        csp=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values()),
     )
 
 
@@ -101,14 +84,14 @@ def study_sections(cells: Sequence[StudyCell], summary: StudySummary) -> list[Se
             "The three labels that are closest before tuning, in one joint PCA per layer: lowest block, then last "
             "layer. First seed: planes of two runs cannot be averaged.",
             "A plane shows part of the movement, and the two planes have nothing to do with each other.",
-            [lambda cell: draw.e4_closest_paths(cell, draw.low_layer(cell)), draw.e4_closest_paths],
+            [draw.e4_low_layer, draw.e4_closest_paths],
         ),
         (
             "e6",
             "E6",
             "Do labels keep their relative positions?",
-            "Pearson correlation of the label distances with those before tuning, one line a layer; the band is "
-            "Student's t 95 % interval over seeds.",
+            "Pearson correlation of the label distances with those before tuning, one line a layer; the band is a 95 % "
+            "interval: over seeds where there are three, over labels (bootstrap) where there is one run.",
             "Few labels make a shaky correlation. It is blind to growth by one factor.",
             [draw.e6_similarity],
         ),
@@ -162,26 +145,8 @@ def _cross_section(matrices: Sequence[CrossMatrix]) -> Section:
     return Section(
         "e5", "E5", "Does tuning on one task help another?",
         "Mean change of the minimum distance of the labels of the column's task, in an encoder tuned on the row's "
-        "task. Blue: pushed apart, red: pulled together.",
+        "task; how many labels went up and down; the accuracy of one and the same kind of probe before and after "
+        "tuning. Blue: pushed apart, red: pulled together.",
         "A mean over labels hides that some may go up and some down: the numbers in the cells say how many.",
         [Slot(f"e5_{i}", (), {"": draw.e5_matrix(matrix)}) for i, matrix in enumerate(matrices)],
     )  # fmt: skip
-
-
-def _asset(name: str) -> str:
-    return resources.files("closerlook.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _sha256(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-
-
-def _figures_json(parts: Sequence[Section]) -> str:
-    """All figures by slot and choice, as JSON that cannot end the script element it stands in."""
-    figures: dict[str, Any] = {
-        slot.name: {choice: json.loads(str(figure.to_json())) for choice, figure in slot.figures.items()}
-        for part in parts
-        for slot in part.slots
-    }
-    text = json.dumps(figures, separators=(",", ":"), ensure_ascii=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

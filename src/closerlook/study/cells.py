@@ -42,6 +42,11 @@ class StudyCell:
         return self.task == self.tuned_on
 
     @property
+    def variant(self) -> str:
+        """What its runs' directories say besides the seed; empty for plain runs."""
+        return next(iter(self.runs.values())).variant
+
+    @property
     def title(self) -> str:
         """``task, model`` or ``task in model tuned on other``."""
         return f"{self.task}, {self.model}" if self.own else f"{self.task}, {self.model} tuned on {self.tuned_on}"

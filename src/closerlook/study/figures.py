@@ -17,6 +17,7 @@ from closerlook.figures.study import (
     layers_over_training,
     memorisation_curves,
 )
+from closerlook.figures.theme import nothing_to_draw
 from closerlook.results import measures as m
 from closerlook.study.cells import StudyCell
 from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
@@ -74,10 +75,13 @@ def e9_memorisation(cell: StudyCell) -> go.Figure:
     return memorisation_curves(mean_over_seeds(cell), layer=cell.layer)
 
 
-def low_layer(cell: StudyCell) -> int:
-    """The lowest block whose centroids are known: what the paper sets against the last layer."""
-    layers = [layer for layer in layers_of(first_seed(cell), m.CENTROID_X, "train") if layer >= 1]
-    return layers[0] if layers else cell.layer
+def e4_low_layer(cell: StudyCell) -> go.Figure:
+    """E4 at the lowest block whose centroids are known: what the paper sets against the last layer."""
+    layers = [layer for layer in layers_of(first_seed(cell), m.CENTROID_X, "train") if 1 <= layer < cell.layer]
+    if not layers:
+        title = "Paths of the labels' centroids, lowest block, train"
+        return nothing_to_draw(title, "no block below the last layer has been probed with probe=centroids")
+    return e4_closest_paths(cell, layers[0])
 
 
 def own_cells(cells: Sequence[StudyCell]) -> list[StudyCell]:

@@ -113,12 +113,10 @@ def over_seeds(values: Sequence[float]) -> SeedMean:
 
 
 def _main_rows(cells: Sequence[StudyCell]) -> list[MainRow]:
-    """One row for each combination of the models and tasks that are there; one without runs is missing."""
+    """One row for each cell that is there or is missing."""
     own = {(cell.task, cell.model): cell for cell in cells if cell.own}
-    tasks = list(dict.fromkeys(task for task, _ in own))
-    models = list(dict.fromkeys(cell.model for cell in cells if cell.own))
     rows = []
-    for task, model in product(tasks, models):
+    for task, model in sorted(_expected(cells)):
         cell = own.get((task, model))
         nothing = (over_seeds([]), over_seeds([]))
         if cell is None:
@@ -127,6 +125,20 @@ def _main_rows(cells: Sequence[StudyCell]) -> list[MainRow]:
         else:
             rows.append(_main_row(cell))
     return rows
+
+
+def _expected(cells: Sequence[StudyCell]) -> set[tuple[str, str]]:
+    """Tasks and models that a complete study would have: of each variant, its tasks in all of its models.
+
+    A variant is a sweep of its own: ``experiment=e3`` tunes on two tasks, and the others are not missing.
+    """
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for cell in cells:
+        if cell.own:
+            tasks, models = found.setdefault(cell.variant, (set(), set()))
+            tasks.add(cell.task)
+            models.add(cell.model)
+    return {pair for tasks, models in found.values() for pair in product(tasks, models)}
 
 
 def _main_row(cell: StudyCell) -> MainRow:
@@ -201,8 +213,7 @@ def _missing(study: Study, cells: Sequence[StudyCell]) -> list[str]:
     """What a reader must not take for complete."""
     told = list(study.problems)
     own = {(cell.task, cell.model) for cell in cells if cell.own}
-    absent = [f"{task}, {model}" for task, model in product({t for t, _ in own}, {x for _, x in own})
-              if (task, model) not in own]  # fmt: skip
+    absent = [f"{task}, {model}" for task, model in _expected(cells) - own]
     if absent:
         told.append(f"No run yet: {'; '.join(sorted(absent))}.")
     open_runs = [run.path for run in study.runs if run.status != "finished"]

@@ -12,8 +12,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from closerlook.figures.layers import format_number
-from closerlook.figures.theme import name_of
-from closerlook.results import measures as m
 from closerlook.study.claims import headline
 from closerlook.study.summary import MAIN_MEASURES, CrossMatrix, SeedMean, StudySummary
 from closerlook.study.verdicts import Claim, ClaimCell, Verdict
@@ -24,50 +22,63 @@ _COLOURS = {
     Verdict.MIXED: "yellow",
     Verdict.NOT_TESTABLE: "dim",
 }
-_SHORT = dict(zip(MAIN_MEASURES, ("accuracy", "clusters", "train~test", "min. dist.", "~first"), strict=True))
+_SHORT = dict(zip(MAIN_MEASURES, ("accuracy", "clusters", "~test", "min. dist.", "~first"), strict=True))
+_WIDE = 120
 DASH = "\u2013"
 """Stands for a number that is missing."""
 
-_STYLE: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False, "padding": (0, 1), "title_justify": "left"}
+_STYLE: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False, "padding": (0, 1)}
 
 
 def print_study(summary: StudySummary, claims: Sequence[Claim], console: Console | None = None) -> None:
     """Print the main table, the cross-task matrices, the claims, and what is missing."""
     console = console or Console(highlight=False)
-    console.print(main_table(summary))
+    console.print("\n[italic]Before → after tuning, last layer[/italic]")
+    console.print(main_table(summary, stacked=console.width < _WIDE))
     for matrix in summary.matrices:
+        console.print(f"[italic]Tuned on one task, looked at with another: {escape(matrix.model)}, last layer[/italic]")
         console.print(cross_table(matrix))
+    console.print("[italic]The paper's claims on these runs[/italic]")
     console.print(claims_table(claims))
     console.print(headline(claims))
     for line in summary.missing:
         console.print(f"  [yellow]missing[/yellow] {escape(line)}", soft_wrap=True)
 
 
-def main_table(summary: StudySummary) -> Table:
-    """E1: before and after, a line for each task and model; ± is half the 95 % interval over seeds."""
+def main_table(summary: StudySummary, *, stacked: bool = False) -> Table:
+    """E1: before and after, a line for each task and model; ± is half the 95 % interval over seeds.
+
+    Args:
+        summary: The study's summary.
+        stacked: After below before, for a narrow terminal.
+    """
     caption = (
-        "min. dist.: to the nearest label, mean over labels (train). train~test, ~first: Pearson r of label distances\n"
-        "with those of the test space, and with those before tuning (train)."
+        "±: half the 95 % interval, from three seeds on. min. dist.: to the nearest label, mean over labels (train). "
+        "~test, ~first: Pearson r of label distances with those of the test space, and with those before tuning."
     )
-    title = "Before → after tuning, last layer (± half the 95 % interval, from three seeds on)"
-    grid = Table(title=title, caption=caption, caption_justify="left", **_STYLE)
-    for name in ("task", "model"):
-        grid.add_column(name, no_wrap=True)
-    grid.add_column("seeds", justify="right")
+    style = _STYLE | ({"padding": 0} if stacked else {})
+    grid = Table(caption=caption, caption_justify="left", **style)
+    grid.add_column("task", no_wrap=True)
+    grid.add_column("model", overflow="fold")
+    grid.add_column("seeds", justify="right", no_wrap=True)
     for measure in MAIN_MEASURES:
-        grid.add_column(_SHORT[measure], justify="right", overflow="fold")
-    grid.add_column("")
+        grid.add_column(_SHORT[measure], justify="right", no_wrap=stacked)
+    told = any(row.status for row in summary.rows)
+    if told:
+        grid.add_column("")
     for row in summary.rows:
-        cells = [_pair(measure, *row.moments[measure]) for measure in MAIN_MEASURES]
-        grid.add_row(escape(row.task), escape(row.model), f"{row.n_probed}/{row.n_seeds}", *cells, row.status)
+        cells = [_pair(measure, *row.moments[measure], "\n→ " if stacked else " → ") for measure in MAIN_MEASURES]
+        status = [row.status] if told else []
+        grid.add_row(escape(row.task), escape(row.model), f"{row.n_probed}/{row.n_seeds}", *cells, *status)
     return grid
 
 
 def cross_table(matrix: CrossMatrix) -> Table:
     """E5: a line for each task that was tuned on, a column for each one that was looked at."""
-    accuracy = f"; {name_of(m.ACCURACY)} before → after ({matrix.classifier})" if matrix.classifier else ""
-    title = f"Tuned on one task, looked at with another, {matrix.model}, last layer: change of the minimum distance"
-    grid = Table(title=f"{escape(title)}, labels up and down{accuracy}", **_STYLE)
+    told = "change of the minimum distance, mean over labels; labels up and down"
+    if matrix.classifier:
+        told += f"; accuracy before → after ({matrix.classifier} probe)"
+    grid = Table(caption=told, caption_justify="left", **_STYLE)
     grid.add_column("tuned on", no_wrap=True)
     for task in matrix.probed:
         grid.add_column(escape(task), justify="right")
@@ -96,7 +107,7 @@ def claims_table(claims: Sequence[Claim], *, details: bool = True) -> Table:
         claims: The claims.
         details: A line for each cell that could be tested; what each interval is over stands in page and JSON.
     """
-    grid = Table(title="The paper's claims on these runs", **_STYLE)
+    grid = Table(**_STYLE)
     grid.add_column("claim", ratio=5, overflow="fold")
     grid.add_column("measured [95 % interval]", ratio=3, overflow="fold")
     grid.add_column("paper", ratio=2, overflow="fold")
@@ -135,10 +146,10 @@ def number(value: float) -> str:
     return f"{value:+.3g}" if abs(value) < 100 else f"{value:+,.0f}"
 
 
-def _pair(measure: str, before: SeedMean, after: SeedMean) -> str:
+def _pair(measure: str, before: SeedMean, after: SeedMean, arrow: str) -> str:
     if not before.n and not after.n:
         return DASH
-    return f"{seed_text(measure, before)} → {seed_text(measure, after)}"
+    return f"{seed_text(measure, before)}{arrow}{seed_text(measure, after)}"
 
 
 def seed_text(measure: str, found: SeedMean) -> str:

@@ -70,6 +70,7 @@ def test_few_labels_are_all_named_and_many_only_at_the_ends(n):
         assert_allclose(np.sort(chosen)[3:], gain.iloc[-3:])
     places = np.sort([a.y for a in figure.layout.annotations])
     assert (np.diff(places) > 0).all()
+    assert places[0] >= figure.layout.yaxis.range[0]  # a name below the axis is not drawn
 
 
 def test_unnamed_labels_are_all_there_in_one_grey_trace():
@@ -98,6 +99,8 @@ def test_spread_moves_as_little_as_possible():
     crowded = spread(np.random.default_rng(0).random(30), 0.1)
     assert np.diff(np.sort(crowded)).min() == pytest.approx(0.1)
     assert spread([], 1).size == 0
+    assert_allclose(spread([0.2, 0.0, 3.0, 0.1], 1, low=0), [2.0, 0.0, 3.0, 1.0])  # none below, the rest as near
+    assert_allclose(spread([5.0, 9.0], 1, low=0), [5.0, 9.0])
 
 
 @pytest.mark.parametrize("n", [5, 17, 46])

@@ -67,6 +67,52 @@ def test_terminal_shows_verdicts_and_gaps(study: Study) -> None:
     assert "not testable" in text
 
 
+def test_terminal_shows_the_matrix_and_stacks_when_narrow(study: Study) -> None:
+    cells = cells_of(study)
+    summary = summarise(study, cells)
+    (matrix,) = summary.matrices
+    assert matrix.tuned_on[-1:] == ("pos",)
+    assert matrix.probed[-2:] == ("pos", "ps_fxn")
+    texts = {}
+    for width in (80, 170):
+        out = io.StringIO()
+        print_study(summary, claims_of(cells), Console(file=out, width=width))
+        texts[width] = " ".join(out.getvalue().split())
+    assert "pos ps_fxn" in texts[80]
+    assert "0 up, 6 down" in texts[80]
+    assert "60 → 6" in texts[170]
+    assert "60 → 6" not in texts[80]  # after stands below before
+    assert "→ 6" in texts[80]
+
+
+def test_matrix_compares_accuracies_of_one_classifier(tables: ModuleType, tmp_path: Path) -> None:
+    """The own task has the grid and one perceptron, the other task the perceptron only."""
+    own = [*tables.accuracy(0.6, 0.9, probe="mlp_grid"), *tables.accuracy(0.5, 0.8, probe="mlp")]
+    tables.save_run(tables.run_dir(tmp_path, "pos"), own, tables.info("pos"))
+    folder = tables.run_dir(tmp_path, "pos", cross="ps_fxn")
+    rows = [*tables.accuracy(0.7, 0.6, probe="mlp"), *tables.minimum_distances([5.0] * 6, [4.0] * 6)]
+    tables.save_run(folder, rows, tables.info("ps_fxn"), tuned_on="pos")
+    study = load_study(tmp_path)
+    (matrix,) = summarise(study, cells_of(study)).matrices
+    assert matrix.classifier == "mlp"
+    assert matrix.accuracy_before[0].tolist() == [0.5, 0.7]
+    assert matrix.accuracy_after[0].tolist() == [0.8, 0.6]
+
+
+def test_a_variant_is_a_sweep_of_its_own(tables: ModuleType, tmp_path: Path) -> None:
+    """Runs of another experiment do not make the rest of the grid missing."""
+    for task, name in (("pos", "seed-0"), ("dep", "seed-0"), ("pos", "seed-0__experiment-e3")):
+        tables.save_run(tmp_path / task / "minilm_l6" / name, tables.accuracy(0.6, 0.9), tables.info(task))
+    study = load_study(tmp_path)
+    summary = summarise(study, cells_of(study))
+    assert [(row.task, row.model) for row in summary.rows] == [
+        ("dep", "minilm_l6"), ("pos", "minilm_l6"), ("pos", "minilm_l6 [experiment-e3]")
+    ]  # fmt: skip
+    assert not [line for line in summary.missing if line.startswith("No run yet")]
+    assert {run.path for run in load_study(tmp_path, "experiment-e3").runs} == {"pos/minilm_l6/seed-0__experiment-e3"}
+    assert {run.path for run in load_study(tmp_path, "dep/*seed").runs} == {"dep/minilm_l6/seed-0"}
+
+
 def test_names_in_square_brackets_are_shown_as_they_are(tables: ModuleType, tmp_path: Path) -> None:
     for name in ("seed-0", "seed-0__bold"):
         tables.save_run(tmp_path / "pos" / "minilm_l6" / name, tables.accuracy(0.6, 0.9), tables.info())
@@ -124,6 +170,15 @@ def test_clusters_of_settings_without_numbers_are_left_out() -> None:
     assert "no numbers" in clusters_before_after([]).layout.annotations[0].text
 
 
+@pytest.mark.parametrize(("before", "scale"), [(3936, "log"), (60, "log"), (9, None)])
+def test_clusters_are_on_a_logarithmic_axis_where_they_fall_by_a_decade(before: int, scale: str | None) -> None:
+    figure = clusters_before_after([("a", before, 6, 6)])
+    assert figure.layout.xaxis.type == scale
+    if scale is None:
+        low, high = figure.layout.xaxis.range
+        assert low < 6 < before < high
+
+
 def test_lines_of_layers_have_bands_where_there_are_intervals() -> None:
     rows = [ResultRow("similarity", m.SIMILARITY_TO_FIRST, s, s / 5, layer, "train", value=1 - s * layer / 50,
                       low=0.1 if layer == 2 else None, high=0.9 if layer == 2 else None)
@@ -140,6 +195,7 @@ def test_lengths_put_the_farthest_label_on_top(tables: ModuleType) -> None:
     assert list(heat.x) == ["1", "4"]
     assert (heat.y[-1], heat.y[0]) == ("f", "a")
     assert heat.z[-1][1] == pytest.approx(3.25)
+    assert (heat.zmin, heat.zmax) == (0, pytest.approx(3.25))  # a colour is a length, not a rank
 
 
 def test_memorisation_has_one_line_seen_and_one_unseen() -> None:
