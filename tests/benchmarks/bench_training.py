@@ -8,7 +8,7 @@ take: sequence classification, and token classification on first subwords. The p
 longest one of the task. Examples are texts for TREC and words for POS. CPU seconds stand beside the wall clock, for
 busy machines; the medians over the rounds are compared.
 
-Then the time from starting ``train.py`` to the end of its first update, with and without the snapshot before it.
+Then the time from starting ``train.py`` to the end of its first update, with and without snapshots.
 
 Needs `accelerate` (pip install accelerate) for Hugging Face's Trainer; without it the others are measured.
 """
@@ -262,7 +262,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {arguments.threads} thread(s), minilm_l6, batch {BATCH}, float32")
     figures: dict[str, Any] = {t: compare(t, arguments.texts, arguments.rounds) for t in arguments.tasks}
     run = partial(first_update, "task=trec50", f"paths.data_dir={DATA}", "trainer.accelerator=cpu")
-    for name, overrides in {"no snapshot before it": ("snapshot=none",), "a snapshot before it": ()}.items():
+    for name, overrides in {"without snapshots": ("snapshot=none",), "with snapshots": ()}.items():
         wall, cpu = run(*overrides)
         figures[f"first update, {name}"] = {"wall_s": wall, "cpu_s": cpu}
         print(f"first update of trec50 from a cold start, {name}: {wall:.1f} s wall, {cpu:.1f} s CPU")
