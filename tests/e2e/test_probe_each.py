@@ -14,8 +14,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from closerlook.pipelines.cross_task import run_cross_task, task_settings
 from closerlook.pipelines.probe_each import SpaceEnd, probe_each
 from closerlook.pipelines.study import study
+from closerlook.representations.reader import SnapshotReader
 from closerlook.results import measures as m
 from closerlook.results.run import RunError, load_run
 from closerlook.results.store import ResultStore
@@ -79,6 +81,40 @@ def test_a_pretrained_space_is_probed_once(probed: dict[str, SpaceEnd], tuned: P
     shared = [cell for cell in other.cells() if cell.key in keys]
     assert {cell.key.step for cell in shared} == {0}
     assert len(shared) == 2  # train and test; after tuning on another task the space is another
+
+
+def test_only_what_is_probed_is_stored_and_more_can_follow(
+    probed: dict[str, SpaceEnd], tuned: Path, study_module: ModuleType, tmp_path: Path
+) -> None:
+    crossed, own = (SnapshotReader(tuned / path / "snapshots") for path in (CROSS[1], OWN[2]))
+    assert crossed.layers == (2,)
+    assert crossed.steps == (0, 8)
+    assert crossed.checksum(0, "train", 2) == own.checksum(0, "train", 2)  # taken over, byte for byte
+    assert crossed.checksum(8, "train", 2) != own.checksum(8, "train", 2)
+    root = tmp_path / "runs"
+    shutil.copytree(tuned, root)
+    small = ("select=seed-0", "cross_task=trec6", "probe=[direct]", "cross.steps=first_last", "report=false")
+    found = run_each(study_module, root, *small, "layers=blocks")
+    assert SnapshotReader(root / CROSS[1] / "snapshots").layers == (1, 2)
+    assert SnapshotReader(root / CROSS[1] / "snapshots").checksum(8, "test", 2) == crossed.checksum(8, "test", 2)
+    # layer 2 and step 0 of layer 1 are known; train and test of layer 1 after tuning are not
+    assert (found[CROSS[1]].n_computed, found[CROSS[1]].n_kept) == (2, 6)
+
+
+def test_a_damaged_pretrained_space_is_not_taken_over(tuned: Path, tmp_path: Path, data_dir: Path) -> None:
+    source, donor = tmp_path / "a", tmp_path / "b"
+    shutil.copytree(tuned / OWN[0], source, ignore=UNPROBED)
+    shutil.copytree(tuned / OWN[2], donor, ignore=UNPROBED)
+    task = task_settings("trec6", data_dir=str(data_dir), limit_train_texts=64, limit_test_texts=32)
+    (vectors,) = (donor / "snapshots" / "step-00000000" / "train").glob("layer-02*")
+    content = bytearray(vectors.read_bytes())
+    content[500] ^= 1
+    vectors.write_bytes(bytes(content))
+    found = run_cross_task(source, task, layers="last", pretrained=donor)
+    intact = SnapshotReader(tuned / OWN[2] / "snapshots")
+    ours = SnapshotReader(found.run_dir / "snapshots")
+    np.testing.assert_allclose(ours.vectors(0, "train", 2), intact.vectors(0, "train", 2), atol=1e-5)
+    assert run_cross_task(source, task, layers="last").skipped
 
 
 def test_a_second_call_computes_nothing(

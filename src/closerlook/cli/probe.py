@@ -87,7 +87,8 @@ def _other_tasks(config: DictConfig) -> list[DictConfig]:
     for name in task_names(config.cross_task):
         task = task_settings(name, data_dir=config.paths.data_dir)
         one = for_other_tasks(config)
-        one.run_dir = str(run_cross_task(Path(config.run_dir), task).run_dir)
+        layers = OmegaConf.to_container(one)["layers"]  # type: ignore[call-overload,index]
+        one.run_dir = str(run_cross_task(Path(config.run_dir), task, layers=layers).run_dir)
         narrowed.append(one)
     return narrowed
 

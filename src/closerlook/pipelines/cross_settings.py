@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,22 @@ def for_other_tasks(config: DictConfig) -> DictConfig:
     return narrowed
 
 
-def task_of_sibling(name: str, config: dict[str, Any], others: Iterable[dict[str, Any]], data_dir: str) -> TaskSettings:
+@dataclass(frozen=True)
+class OtherTask:
+    """Another task, as the runs below a directory have it.
+
+    Attributes:
+        settings: Its settings.
+        pretrained: A run of it that starts from the same pre-trained encoder; None when there is none.
+    """
+
+    settings: TaskSettings
+    pretrained: Path | None = None
+
+
+def task_of_sibling(
+    name: str, config: dict[str, Any], others: Mapping[Path, dict[str, Any]], data_dir: str
+) -> OtherTask:
     """Settings of another task: those of a run that was tuned on it, or else of its file in ``conf/task``.
 
     So the space is of the examples that the run of that task has, its own data files included. A run with the same
@@ -59,17 +75,19 @@ def task_of_sibling(name: str, config: dict[str, Any], others: Iterable[dict[str
     Args:
         name: The other task.
         config: Configuration of the run whose encoder is looked into.
-        others: Configurations of all runs.
+        others: Configurations of all runs, by folder.
         data_dir: Stands in for a folder of source files that is not there.
 
     Raises:
         RunError: No run was tuned on it, and it is no task of ``conf/task``.
     """
-    siblings = [other for other in others if (other.get("task") or {}).get("name") == name]
+    siblings = {path: other for path, other in others.items() if (other.get("task") or {}).get("name") == name}
     if not siblings:
-        return task_settings(name, data_dir=data_dir)
-    nearest = max(siblings, key=lambda other: [other.get(key) == config.get(key) for key in _ALIKE])
-    settings = dict(nearest["task"])
+        return OtherTask(task_settings(name, data_dir=data_dir))
+    alike = {path: [other.get(key) == config.get(key) for key in _ALIKE] for path, other in siblings.items()}
+    nearest = max(siblings, key=lambda path: alike[path])
+    settings = dict(siblings[nearest]["task"])
     if not Path(settings.get("data_dir") or ".").is_dir():  # the runs were made on another machine
         settings["data_dir"] = data_dir
-    return TaskSettings(**settings)
+    same_encoder = alike[nearest][0] and not config["model"].get("random_init")  # its weights depend on the seed
+    return OtherTask(TaskSettings(**settings), nearest if same_encoder else None)

@@ -8,18 +8,18 @@ is; ``cross.json`` says what it was tuned on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from closerlook.callbacks.checkpoint import CHECKPOINTS_FOLDER, LAST_FILE
 from closerlook.data.settings import TaskSettings
+from closerlook.pipelines.scopes import choose_layers
+from closerlook.pipelines.spaces import build_space, store_space, take_over_first
 from closerlook.representations.format import sha256_of
 from closerlook.representations.reader import SnapshotReader
-from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
+from closerlook.representations.writer import write_examples
 from closerlook.results.files import write_text
 from closerlook.results.run import CONFIG_FILE, RUN_FILE, SNAPSHOTS_FOLDER, RunError, RunInfo, load_config
 from closerlook.study.join import CROSS_FOLDER, CrossOrigin
@@ -74,21 +74,32 @@ def task_settings(name: str, *, data_dir: str | None = None, **changes: Any) -> 
     return TaskSettings(**(resolved["task"] | changes))
 
 
-def run_cross_task(run_dir: Path, task: TaskSettings, *, batch_size: int | None = None) -> CrossTaskOutcome:
+def run_cross_task(
+    run_dir: Path,
+    task: TaskSettings,
+    *,
+    layers: Any = "all",
+    pretrained: Path | None = None,
+    batch_size: int | None = None,
+) -> CrossTaskOutcome:
     """Store the space of ``task`` in the encoder that a run tuned on its own task, before and after.
 
-    The examples, layers and number type follow the run's own snapshot settings. Runs on a GPU when there is one.
+    The examples and the number type follow the run's own snapshot settings. Runs on a GPU when there is one.
 
     Args:
         run_dir: A finished run of train.py, with its last checkpoint.
         task: The other task; see :func:`task_settings`.
+        layers: Which of the layers that the run stores: ``all``, ``blocks``, ``last``, or a list.
+        pretrained: A run of that task from the same pre-trained encoder: its step 0 is taken over where it is of the
+            same examples.
         batch_size: Texts per forward pass; None takes the run's.
 
     Returns:
         Where the snapshots are. They are kept when the checkpoint and the task's settings are the same as before.
 
     Raises:
-        RunError: There is no run, it has no checkpoint or no configuration, or ``task`` is its own task.
+        RunError: There is no run, it has no checkpoint or no configuration, ``task`` is its own task, or it stores no
+            such layer.
         DataError: The task's data is missing or malformed.
         ModelError: The encoder cannot be loaded.
     """
@@ -98,21 +109,27 @@ def run_cross_task(run_dir: Path, task: TaskSettings, *, batch_size: int | None 
     info, config, checkpoint = _source(run_dir, task)
     target = run_dir / CROSS_FOLDER / task.name
     origin = CrossOrigin(info.task, info.title, _digest(checkpoint), _plain(task))
-    if _is_stored(target, origin):
+    wanted = choose_layers(layers, config["snapshot"].get("layers") or range(info.n_layers + 1))
+    stored = _stored_layers(target) if _is_of(target, origin) else ()
+    if set(wanted) <= set(stored):
         return CrossTaskOutcome(target, RunInfo.load(target), skipped=True)
-    _forget(target)
+    _forget(target, keep_results=bool(stored))
     encoder, data, checksums = build_space(config, task, info.seed, batch_size)
     found = _describe(info, task, data, checksums)
-    settings = config["snapshot"]
+    settings = config["snapshot"] | {"layers": sorted({*wanted, *stored})}
     subsets = {split: data.stratified_subset(split, settings.get("max_examples")) for split in _SPLITS}
     root = target / SNAPSHOTS_FOLDER
     for split, positions in subsets.items():
         write_examples(root, split, example_table(data.encoded(split).examples, positions))
-    for step, epoch in ((0, 0.0), _tuned_moment(checkpoint, info)):
-        if step:
-            _load_tuned(encoder, checkpoint)
-        store_space(root, step, epoch, encoder, data, subsets, settings)
-    write_text(target / CONFIG_FILE, _yaml(config | {"task": _plain(task), "run_dir": str(target)}))
+    step, epoch = _tuned_moment(checkpoint, info)
+    dtype = settings.get("dtype", "float32")
+    if pretrained is None or not take_over_first(root, tuple(settings["layers"]), dtype, pretrained / SNAPSHOTS_FOLDER):
+        store_space(root, 0, 0.0, encoder, data, subsets, settings)
+    _load_tuned(encoder, checkpoint)
+    store_space(root, step, epoch, encoder, data, subsets, settings)
+    write_text(
+        target / CONFIG_FILE, _yaml(config | {"task": _plain(task), "snapshot": settings, "run_dir": str(target)})
+    )
     origin.save(target)  # before run.json: without it the folder would pass for a run of its own
     found.save(target)
     return CrossTaskOutcome(target, found)
@@ -153,10 +170,10 @@ _WHERE_FROM = ("data_dir", "download")
 """Settings of a task that say where its files are, not what is in them."""
 
 
-def _is_stored(target: Path, origin: CrossOrigin) -> bool:
-    """Whether both snapshots are there, from the same checkpoint and the same examples."""
+def _is_of(target: Path, origin: CrossOrigin) -> bool:
+    """Whether what is stored is from the same checkpoint and the same examples."""
     stored = CrossOrigin.load(target)
-    if stored is None or not (target / RUN_FILE).is_file() or len(_stored_steps(target)) != 2:
+    if stored is None or not (target / RUN_FILE).is_file():
         return False
     a, b = (
         replace(one, task={key: value for key, value in one.task.items() if key not in _WHERE_FROM})
@@ -171,52 +188,33 @@ def _yaml(config: dict[str, Any]) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(config))
 
 
-def _stored_steps(target: Path) -> tuple[int, ...]:
+def _stored_layers(target: Path) -> tuple[int, ...]:
+    """The layers of both snapshots; none unless both are whole."""
     from closerlook.representations.format import SnapshotError
 
     try:
-        return SnapshotReader(target / SNAPSHOTS_FOLDER).steps
+        reader = SnapshotReader(target / SNAPSHOTS_FOLDER)
     except SnapshotError:
         return ()
+    return reader.layers if len(reader.steps) == 2 else ()
 
 
-def _forget(target: Path) -> None:
-    """Delete snapshots and results of another checkpoint: they must not be mixed with this one's."""
+def _forget(target: Path, *, keep_results: bool) -> None:
+    """Delete snapshots and results of another checkpoint: they must not be mixed with this one's.
+
+    Args:
+        target: The cross-task folder.
+        keep_results: The checkpoint is the same and layers are added: finished cells stay true.
+    """
     from closerlook.pipelines.run_state import clear
 
-    if target.is_dir():
-        CrossOrigin.path(target).unlink(missing_ok=True)
+    if not target.is_dir():
+        return
+    CrossOrigin.path(target).unlink(missing_ok=True)
+    if keep_results:
+        shutil.rmtree(target / SNAPSHOTS_FOLDER, ignore_errors=True)
+    else:
         clear(target)
-
-
-def build_space(
-    config: dict[str, Any], task: TaskSettings, seed: int, batch_size: int | None
-) -> tuple[PooledEncoder, CorpusDataModule, dict[str, str]]:
-    """The pre-trained encoder as it reads ``task``, and the task's data."""
-    import torch
-
-    from closerlook.data.datamodule import CorpusDataModule
-    from closerlook.data.tasks import load_corpus
-    from closerlook.models.encoder import PooledEncoder
-    from closerlook.models.loading import load_encoder
-    from closerlook.models.settings import ModelSettings
-
-    corpus = load_corpus(task)
-    model = ModelSettings(**config["model"])
-    loaded = load_encoder(model, seed=seed)
-    size = batch_size or config["snapshot"].get("batch_size") or config["finetuning"]["eval_batch_size"]
-    data = CorpusDataModule(
-        corpus,
-        loaded.tokenizer,
-        eval_batch_size=size,
-        max_length=task.max_length,
-        allow_truncation=task.allow_truncation,
-        allow_dropped_words=task.allow_dropped_words,
-    )
-    data.setup()
-    encoder = PooledEncoder(loaded.backbone, corpus.level, model.sentence_pooling)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return encoder.eval().to(device), data, dict(corpus.checksums)
 
 
 def _describe(info: RunInfo, task: TaskSettings, data: CorpusDataModule, checksums: dict[str, str]) -> RunInfo:
@@ -263,53 +261,3 @@ def _load_tuned(encoder: PooledEncoder, checkpoint: Path) -> None:
     prefix = "encoder."
     state = _read(checkpoint)["state_dict"]
     encoder.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, strict=True)
-
-
-def store_space(
-    root: Path,
-    step: int,
-    epoch: float,
-    encoder: PooledEncoder,
-    data: CorpusDataModule,
-    subsets: dict[str, np.ndarray],
-    settings: dict[str, Any],
-) -> None:
-    """Store one snapshot of an encoder that is not being trained, by this process alone.
-
-    Args:
-        root: The snapshots folder.
-        step: Number of updates the encoder has had.
-        epoch: The same moment in epochs.
-        encoder: The encoder, in evaluation mode.
-        data: The texts.
-        subsets: By split, positions of the examples.
-        settings: The run's snapshot settings.
-    """
-    layers = tuple(settings.get("layers") or range(encoder.n_layers + 1))
-    dtype = settings.get("dtype", "float32")
-    sizes = {split: len(positions) for split, positions in subsets.items()}
-    n_features = dict.fromkeys(subsets, encoder.n_features)
-    discard_unfinished(root)
-    rows = {split: range(n) for split, n in sizes.items()}
-    writer = SnapshotWriter(root, step, layers=layers, dtype=dtype, rows=rows, n_features=n_features)
-    try:
-        for split, places, vectors in _vectors(encoder, data, subsets, layers):
-            writer.write(split, places, vectors)
-        writer.close()
-    except BaseException:
-        writer.abort()
-        raise
-    publish(root, step, epoch=epoch, layers=layers, dtype=dtype, n_features=n_features, n_examples=sizes)
-
-
-def _vectors(
-    encoder: PooledEncoder, data: CorpusDataModule, subsets: dict[str, np.ndarray], layers: tuple[int, ...]
-) -> Iterator[tuple[str, np.ndarray, dict[int, np.ndarray]]]:
-    from closerlook.callbacks.snapshot import extract
-
-    device = next(encoder.parameters()).device
-    for split, positions in subsets.items():
-        place = {int(position): i for i, position in enumerate(positions)}
-        for batch in data.ordered_batches(split, example_subset=positions):
-            rows = np.array([place[int(i)] for i in batch.example_index], dtype=np.int64)
-            yield split, rows, extract(encoder, batch.to(device), layers)

@@ -197,8 +197,9 @@ def _probe_space(job: _Job, space: Space, on_cells: Callable[[int], OnCell]) -> 
     folder, plan = space.folder, job.own
     if space.cross:
         plan = job.cross
-        task = task_of_sibling(space.cross, job.runs[folder], job.runs.values(), plan.settings["paths"]["data_dir"])
-        folder = run_cross_task(folder, task).run_dir
+        other = task_of_sibling(space.cross, job.runs[folder], job.runs, plan.settings["paths"]["data_dir"])
+        layers = plan.settings["layers"]
+        folder = run_cross_task(folder, other.settings, layers=layers, pretrained=other.pretrained).run_dir
     done = probe_run(folder, plan.probes, plan.settings, on_cells, known=job.known, stored_only=True)
     _publish(plan.settings, space, folder, done)
     found = done.outcome

@@ -13,7 +13,7 @@ from pathlib import Path
 from closerlook.analysis.runner import run_probes
 from closerlook.analysis.space_probe import Scope, SpaceProbe
 from closerlook.data.settings import TaskSettings
-from closerlook.pipelines.cross_task import build_space, store_space
+from closerlook.pipelines.spaces import build_space, store_space
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import write_examples

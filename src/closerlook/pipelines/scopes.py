@@ -94,17 +94,25 @@ def choose_scope(
         RunError: Something was asked for that is not stored.
         SnapshotError: A table of examples is damaged.
     """
-    blocks = tuple(layer for layer in reader.layers if layer > 0)
     chosen_steps = _choose("steps", steps, reader.steps, {"all": reader.steps, "first_last": _ends(reader.steps)})
-    chosen_layers = _choose(
-        "layers", layers, reader.layers, {"all": reader.layers, "blocks": blocks, "last": reader.layers[-1:]}
-    )
+    chosen_layers = choose_layers(layers, reader.layers)
     chosen = [split for split in splits if split in reader.splits]
     if not chosen or (len(chosen) < len(splits) and not stored_only):
         raise RunError(f"splits={list(splits)}: the run stores {list(reader.splits)}")
     for split in chosen:
         reader.examples(split)  # a damaged table would fail every cell
     return Scope(chosen_steps, chosen_layers, tuple(chosen))
+
+
+def choose_layers(wanted: Any, stored: Sequence[int]) -> tuple[int, ...]:
+    """Turn ``all``, ``blocks``, ``last`` or a list into layers that are stored.
+
+    Raises:
+        RunError: A layer was asked for that is not stored.
+    """
+    layers = tuple(sorted(stored))
+    blocks = tuple(layer for layer in layers if layer > 0)
+    return _choose("layers", wanted, layers, {"all": layers, "blocks": blocks, "last": layers[-1:]})
 
 
 def _choose(name: str, wanted: Any, stored: tuple[int, ...], words: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
