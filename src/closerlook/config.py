@@ -140,6 +140,7 @@ class ProbeConfig:
         scopes: Steps, layers and splits of single probes, by name; one mapping or a list of them.
         random_encoder: Also run the classifier probes on an untrained encoder of the same architecture.
         n_jobs: Processes; -1 = all cores.
+        cluster: Spread the work over a cluster: ``dask``, ``ray``, ``dask=tcp://host:8786`` or ``ray=host:6379``.
         report: Write report.html.
         verify: Compare every stored vector file with its checksum first.
         logger: Named logger nodes.
@@ -166,6 +167,7 @@ class ProbeConfig:
     scopes: dict[str, Any] = field(default_factory=dict)
     random_encoder: bool = False
     n_jobs: int = -1
+    cluster: str | None = None
     report: bool = True
     verify: bool = False
     logger: dict[str, Any] | None = field(default_factory=dict)
@@ -207,7 +209,22 @@ def register() -> None:
     OmegaConf.register_new_resolver("closerlook.variant", variant, replace=True)
     OmegaConf.register_new_resolver("closerlook.paper_epochs", paper_epochs, replace=True)
     OmegaConf.register_new_resolver("closerlook.folder", folder_name, replace=True)
+    OmegaConf.register_new_resolver("closerlook.groups", groups, replace=True)
     OmegaConf.register_new_resolver("closerlook.directory", lambda path: str(path or "."), replace=True)
+
+
+def groups(app: str) -> str:
+    """The groups in a command's defaults list with their files, a line a group: what its ``--help`` shows.
+
+    Hydra's own list is of all folders in conf/, those of the other command too.
+
+    Args:
+        app: ``train`` or ``probe``.
+    """
+    defaults: Any = OmegaConf.load(config_dir() / f"{app}.yaml").defaults
+    names = sorted(str(name) for node in defaults if not isinstance(node, str) for name in node if name != "hydra")
+    files = {name: sorted(path.stem for path in (config_dir() / name).glob("*.yaml")) for name in names}
+    return "\n".join(f"{name}: {', '.join(choices)}" for name, choices in files.items())
 
 
 def variant(overrides: Any) -> str:

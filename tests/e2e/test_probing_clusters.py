@@ -1,5 +1,8 @@
 """Cells of a real run computed on a Dask and on a Ray cluster are those of one process."""
 
+import shutil
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,6 +43,27 @@ def test_cluster_gives_the_same_cells(
     assert not outcome.failed
     assert outcome.n_computed == len(plan_cells(reader, probes, scope)) == 33
     pd.testing.assert_frame_equal(here.table(), there.table())
+
+
+@pytest.mark.slow
+def test_command_takes_a_cluster(probed_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="the dask extra is not installed")
+    run_dir = tmp_path / "seed-0"
+    shutil.copytree(probed_run, run_dir)
+    before = ResultStore(run_dir / "results").table()
+    shutil.rmtree(run_dir / "results")
+    command = [sys.executable, "-m", "closerlook.cli.probe", f"run_dir={run_dir}", "cluster=dask"]
+    options = ["probe=[centroids]", "logger=none", "report=false", f"hydra.run.dir={tmp_path}"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "distributed" not in done.stderr + done.stdout  # its chatter
+    after = ResultStore(run_dir / "results").table()
+    assert len(after) > 0
+    kept = before[before["probe"].isin(set(after["probe"]))].reset_index(drop=True)
+    order = ["probe", "measure", "step", "layer", "split", "label", "other"]
+    pd.testing.assert_frame_equal(
+        after.sort_values(order).reset_index(drop=True), kept.sort_values(order).reset_index(drop=True)
+    )
 
 
 def test_unknown_cluster_is_named() -> None:

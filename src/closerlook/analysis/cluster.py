@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -51,6 +52,7 @@ def _dask(address: str | None) -> Any:
     """Connect to a scheduler, or start one with one thread a worker; returns what closes it."""
     from distributed import Client, LocalCluster
 
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     if address is not None:
         return Client(address, timeout="10s").close
     local = LocalCluster(threads_per_worker=1, dashboard_address=None)

@@ -52,12 +52,16 @@ def _run(config: DictConfig) -> None:
         raise RunError(f"got {' and '.join(chosen)}, expected one of {', '.join(_SOURCES)}: leave the others out")
     if config.runs is None and config.dashboards is not None:
         raise RunError(f"dashboards={config.dashboards} shows joined runs: add runs=<directory with runs below it>")
-    if config.runs is not None:
-        _join(config)
-    elif config.vectors is not None or config.released_dir is not None:
+    if config.vectors is not None or config.released_dir is not None:
         _vectors(config)
-    else:
-        _probe(config)
+        return
+    from closerlook.analysis.cluster import spread_over
+
+    with spread_over(config.cluster):
+        if config.runs is None:
+            _probe(config)
+        else:
+            _join(config)
 
 
 def _probe(config: DictConfig) -> None:
