@@ -30,6 +30,11 @@ def test_help_teaches_within_two_seconds(project: Path, tmp_path: Path, program:
     assert done.stdout.count(f"python {program}") >= 4
     for word in ("Groups", "Most used overrides", "Examples"):
         assert word in done.stdout
+    listed = {line.split(":")[0]: line.split(": ")[1].split(", ") for line in done.stdout.splitlines() if ": " in line}
+    own = {"train.py": {"task", "model", "finetuning", "experiment"}, "probe.py": {"probe", "study"}}
+    assert own[program] | {"logger", "paths"} <= set(listed)
+    assert not set.union(*(names for other, names in own.items() if other != program)) & set(listed)
+    assert listed["logger"] == ["csv", "none", "tensorboard", "wandb"]
     assert not list(tmp_path.iterdir())
 
 

@@ -37,7 +37,7 @@ _defined: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 _P = ParamSpec("_P")
 
 
-def _harmless(work: Callable[_P, None]) -> Callable[_P, None]:
+def harmless(work: Callable[_P, None]) -> Callable[_P, None]:
     """W&B trouble becomes one warning: the results are on disk, and the work must go on."""
 
     @wraps(work)
@@ -64,7 +64,7 @@ def define_metrics(run: Run, keys: Iterable[str]) -> None:
         known.add(key)
 
 
-@_harmless
+@harmless
 def log_results(run: Run, results: RunResults, label_layers: Sequence[int] | None = None) -> None:
     """Everything that was measured on a run, all snapshots in order.
 
@@ -85,7 +85,7 @@ def log_results(run: Run, results: RunResults, label_layers: Sequence[int] | Non
             _log_charts(run, table, layer, split)
 
 
-@_harmless
+@harmless
 def log_live(target: Any, rows: Sequence[ResultRow]) -> None:
     """Rows of a probe that runs while training.
 
@@ -125,7 +125,7 @@ def _key(row: Any) -> str:
     return names.space_metric(row.probe, row.measure, **where)
 
 
-@_harmless
+@harmless
 def _log_charts(run: Run, table: pd.DataFrame, layer: int, split: str) -> None:
     """The distance matrix as a table and a heat map, minimum distances as a line chart, centroid paths."""
     from closerlook.figures.distances import label_distance_heatmap
@@ -149,19 +149,20 @@ def _log_charts(run: Run, table: pd.DataFrame, layer: int, split: str) -> None:
 
 def distance_table(distances: pd.DataFrame) -> Any:
     """Label distances as a ``wandb.Table``: one row a pair and snapshot; an undefined distance is empty, with why."""
-    import wandb
-
     steps = np.sort(distances["step"].unique())
     per_step = max(len(distances) // max(len(steps), 1), 1)
     kept = steps[evenly(len(steps), MAX_TABLE_ROWS // per_step)]
-    rows = distances[distances["step"].isin(kept)]
-    columns: list[str | int] = ["epoch", "update", "label", "other", "distance", "note"]
-    values = zip(*(rows[name] for name in ("epoch", "step", "label", "other", "value", "note")), strict=True)
-    data: list[Any] = [
-        [float(epoch), int(step), str(label), str(other), None if np.isnan(value) else float(value), str(note)]
-        for epoch, step, label, other, value, note in values
-    ]
-    return wandb.Table(columns=columns, data=data)
+    columns = {"epoch": "epoch", "step": "update", "label": "label", "other": "other", "value": "distance",
+               "note": "note"}  # fmt: skip
+    return wandb_table(distances.loc[distances["step"].isin(kept), list(columns)].rename(columns=columns))
+
+
+def wandb_table(frame: pd.DataFrame) -> Any:
+    """A ``wandb.Table`` in which a missing number is empty."""
+    import wandb
+
+    rows: list[Any] = frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
+    return wandb.Table(columns=[str(name) for name in frame.columns], data=rows)
 
 
 def _lines(series: pd.DataFrame, title: str) -> Any:
@@ -201,7 +202,7 @@ def artifact_name(info: RunInfo) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", f"snapshots-{info.title}")[:128]
 
 
-@_harmless
+@harmless
 def log_snapshots_artifact(
     run: Run, snapshots_dir: Path, *, name: str, metadata: Mapping[str, Any] | None = None
 ) -> None:
@@ -220,7 +221,7 @@ def log_snapshots_artifact(
     run.log_artifact(artifact)
 
 
-@_harmless
+@harmless
 def declare_input(run: Run, *, name: str, digests: Mapping[str, str], path: str | None = None) -> None:
     """Declare what a run read: by digest in its configuration, and as an artifact where there is a server.
 

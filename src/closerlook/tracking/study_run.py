@@ -12,13 +12,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-
-import pandas as pd
 
 from closerlook.results.run import RunInfo
 from closerlook.study import figures as draw
@@ -28,14 +25,13 @@ from closerlook.study.join import Study
 from closerlook.study.summary import MAIN_MEASURES, StudySummary
 from closerlook.study.terminal import measured, where
 from closerlook.study.verdicts import Claim
+from closerlook.tracking.log_results import harmless, wandb_table
 from closerlook.tracking.metric_names import segment
 from closerlook.tracking.runs import open_run
 from closerlook.tracking.settings import WandbSettings
 
 if TYPE_CHECKING:
     from wandb import Run
-
-log = logging.getLogger(__name__)
 
 JOB_TYPE = "study"
 CLAIMS = "study/claims"
@@ -78,10 +74,7 @@ def log_study(
     # open_run reads group, title and the fields; a study has those of a run in its own way.
     settings = replace(settings, group=settings.group or info.group, name=settings.name or info.title)
     with open_run(settings, run_dir=target, info=cast(RunInfo, info), config={}, job_type=JOB_TYPE) as run:
-        try:
-            _log(run, summary, claims, page)
-        except Exception as error:  # whatever W&B raises: page, Parquet and JSON are written
-            log.warning("W&B: the study's summary run is not complete (%s: %s)", type(error).__name__, error)
+        _log_summary(run, summary, claims, page)
 
 
 def study_info(study: Study) -> StudyInfo:
@@ -95,11 +88,12 @@ def study_info(study: Study) -> StudyInfo:
     )
 
 
-def _log(run: Run, summary: StudySummary, claims: Sequence[Claim], page: Path | None) -> None:
+@harmless
+def _log_summary(run: Run, summary: StudySummary, claims: Sequence[Claim], page: Path | None) -> None:
     content: dict[str, Any] = {
-        CLAIMS: _table(claims_frame(claims)),
-        CLAIM_CELLS: _table(claim_cells_frame(claims)),
-        MAIN_TABLE: _table(main_frame(summary)),
+        CLAIMS: wandb_table(claims_frame(claims)),
+        CLAIM_CELLS: wandb_table(claim_cells_frame(claims)),
+        MAIN_TABLE: wandb_table(main_frame(summary)),
         CLUSTERS: draw.e2_clusters(summary),
     }
     content |= {f"study/cross_{segment(matrix.model)}": draw.e5_matrix(matrix) for matrix in summary.matrices}
@@ -107,14 +101,6 @@ def _log(run: Run, summary: StudySummary, claims: Sequence[Claim], page: Path | 
     run.summary.update(dict(summary_values(summary, claims)) | {"claims/headline": headline(claims)})
     if page is not None:
         run.save(str(page), base_path=str(page.parent), policy="now")
-
-
-def _table(frame: pd.DataFrame) -> Any:
-    """A ``wandb.Table`` in which a missing number is empty."""
-    import wandb
-
-    rows: list[Any] = frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
-    return wandb.Table(columns=[str(name) for name in frame.columns], data=rows)
 
 
 def summary_values(summary: StudySummary, claims: Sequence[Claim]) -> Iterator[tuple[str, float | str]]:
