@@ -210,7 +210,12 @@ def register() -> None:
     OmegaConf.register_new_resolver("closerlook.paper_epochs", paper_epochs, replace=True)
     OmegaConf.register_new_resolver("closerlook.folder", folder_name, replace=True)
     OmegaConf.register_new_resolver("closerlook.groups", groups, replace=True)
-    OmegaConf.register_new_resolver("closerlook.directory", lambda path: str(path or "."), replace=True)
+    OmegaConf.register_new_resolver("closerlook.directory", _first_path, replace=True)
+
+
+def _first_path(*paths: Any) -> str:
+    """The first path that is set; the working directory when none is."""
+    return next((str(path) for path in paths if path), ".")
 
 
 def groups(app: str) -> str:
