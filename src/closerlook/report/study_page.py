@@ -22,6 +22,8 @@ from closerlook.study.terminal import measured, number, seed_text, where
 from closerlook.study.verdicts import Claim
 
 _CHOICE = "cell"
+_WIDE = ("e3", "e7")
+"""Figures that need more width than a telephone has: they scroll."""
 
 
 def build_study_page(
@@ -132,7 +134,7 @@ def study_sections(cells: Sequence[StudyCell], summary: StudySummary) -> list[Se
     ]  # fmt: skip
     for key, nav, heading, what, caution, makers in per_cell:
         slots = [
-            Slot(f"{key}_{i}", (_CHOICE,), {cell.title: make(cell) for cell in cells}, wide=key == "e7")
+            Slot(f"{key}_{i}", (_CHOICE,), {cell.title: make(cell) for cell in cells}, wide=key in _WIDE)
             for i, make in enumerate(makers)
         ]
         columns = 2 if len(slots) > 1 else 1
@@ -148,5 +150,5 @@ def _cross_section(matrices: Sequence[CrossMatrix]) -> Section:
         "task; how many labels went up and down; the accuracy of one and the same kind of probe before and after "
         "tuning. Blue: pushed apart, red: pulled together.",
         "A mean over labels hides that some may go up and some down: the numbers in the cells say how many.",
-        [Slot(f"e5_{i}", (), {"": draw.e5_matrix(matrix)}) for i, matrix in enumerate(matrices)],
+        [Slot(f"e5_{i}", (), {"": draw.e5_matrix(matrix)}, wide=True) for i, matrix in enumerate(matrices)],
     )  # fmt: skip
