@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
@@ -140,7 +141,7 @@ class ProbeConfig:
         scopes: Steps, layers and splits of single probes, by name; one mapping or a list of them.
         random_encoder: Also run the classifier probes on an untrained encoder of the same architecture.
         n_jobs: Processes; -1 = all cores.
-        cluster: Spread the work over a cluster: ``dask``, ``ray``, ``dask=tcp://host:8786`` or ``ray=host:6379``.
+        cluster: Spread the work over a cluster: ``dask``, ``ray``, ``dask@tcp://host:8786`` or ``ray@host:6379``.
         report: Write report.html.
         verify: Compare every stored vector file with its checksum first.
         logger: Named logger nodes.
@@ -210,12 +211,13 @@ def register() -> None:
     OmegaConf.register_new_resolver("closerlook.paper_epochs", paper_epochs, replace=True)
     OmegaConf.register_new_resolver("closerlook.folder", folder_name, replace=True)
     OmegaConf.register_new_resolver("closerlook.groups", groups, replace=True)
-    OmegaConf.register_new_resolver("closerlook.directory", _first_path, replace=True)
+    OmegaConf.register_new_resolver("closerlook.directory", _log_directory, replace=True)
 
 
-def _first_path(*paths: Any) -> str:
-    """The first path that is set; the working directory when none is."""
-    return next((str(path) for path in paths if path), ".")
+def _log_directory(run_dir: Any, output_dir: Any, runs: Any) -> str:
+    """Where the log of probe.py goes: what it reads or writes; a mistyped run is not made, but looked for elsewhere."""
+    wanted = run_dir or output_dir or runs or "."
+    return str(wanted) if wanted is output_dir or Path(str(wanted)).is_dir() else tempfile.gettempdir()
 
 
 def groups(app: str) -> str:

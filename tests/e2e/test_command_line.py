@@ -89,3 +89,11 @@ def test_wheel_installed_elsewhere_finds_its_configuration(project: Path, tmp_pa
     done = run("-m", "closerlook.cli.train", "--cfg", "job", "task=pos", cwd=tmp_path, PYTHONPATH=str(target))
     assert done.returncode == 0, done.stderr
     assert "name: pos" in done.stdout
+
+
+def test_probing_a_run_that_is_not_there_makes_no_directory(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "closerlook.cli.probe", f"run_dir={tmp_path / 'mistyped'}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "mistyped" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -81,7 +81,7 @@ def test_cluster_whose_package_is_missing_says_what_to_install(monkeypatch: pyte
 def test_cluster_that_does_not_answer_is_one_clear_error() -> None:
     pytest.importorskip("distributed", reason="the dask extra is not installed")
     with (
-        pytest.raises(RunError, match=r"cluster=dask=tcp://127\.0\.0\.1:9 does not answer"),
-        spread_over("dask=tcp://127.0.0.1:9"),
+        pytest.raises(RunError, match=r"cluster=dask@tcp://127\.0\.0\.1:9 does not answer"),
+        spread_over("dask@tcp://127.0.0.1:9"),
     ):
         pass

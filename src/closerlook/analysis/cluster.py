@@ -18,7 +18,7 @@ def spread_over(cluster: str | None) -> Iterator[None]:
 
     Args:
         cluster: ``dask`` or ``ray`` start one on this machine (``ray`` joins the one that ``RAY_ADDRESS`` names);
-            ``dask=tcp://host:8786`` and ``ray=host:6379`` (or ``ray=auto``) use a running one. None changes nothing.
+            ``dask@tcp://host:8786`` and ``ray@host:6379`` (or ``ray@auto``) use a running one. None changes nothing.
 
     Raises:
         RunError: The name is unknown, the package is missing, or the cluster does not answer.
@@ -26,10 +26,10 @@ def spread_over(cluster: str | None) -> Iterator[None]:
     if cluster is None:
         yield
         return
-    name, _, address = cluster.partition("=")
+    name, _, address = cluster.partition("@")
     start = {"dask": _dask, "ray": _ray}.get(name)
     if start is None:
-        raise RunError(f"cluster={cluster}: expected dask, ray, dask=tcp://<host>:<port> or ray=<host>:<port>")
+        raise RunError(f"cluster={cluster}: expected dask, ray, dask@tcp://<host>:<port> or ray@<host>:<port>")
     try:
         close = start(address or None)
     except ImportError as error:
