@@ -270,7 +270,7 @@ def plot_growth(results: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 def show(name: str, result: dict[str, Any]) -> None:
     """Print one line."""
-    print(f"{name:<12}" + "  ".join(f"{key} {value}" for key, value in result.items()), flush=True)
+    print(f"{name:<18}" + "  ".join(f"{key} {value}" for key, value in result.items()), flush=True)
 
 
 def main() -> None:
