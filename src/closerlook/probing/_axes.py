@@ -23,7 +23,6 @@ Answer = tuple[int, float, float, IntArray, FloatArray, FloatArray, int]
 #: answer being where the next solve starts. In few steps: the answers hardly differ from one to the next.
 _WAY_BACK = (0.0, 0.25, 0.5, 0.75, 1.0)
 
-
 _NO_FACTOR = np.empty((0, 0))
 
 

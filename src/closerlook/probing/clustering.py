@@ -8,6 +8,7 @@ point that were found before, the solver.
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -158,9 +159,13 @@ class GreedyClustering:
         self._own = (self.X**2).sum(axis=1)
         self._position = np.zeros(n, dtype=np.int64)
         self._rival = self.conflict[:, self.y]
-        self._axes = _axes.PrincipalAxes.of(self.X)
         self._separators: dict[int, dict[int, _Separator]] = {}
         self._witnesses: dict[int, deque[Refusal]] = {}  # by the code of the label that was refused
+
+    @cached_property
+    def _principal_axes(self) -> _axes.PrincipalAxes:
+        """Axes of all points; most clusterings never need them."""
+        return _axes.PrincipalAxes.of(self.X)
 
     def run(self) -> IntArray:
         """Merge until nothing can be merged; return (n,) the smallest member of each point's cluster."""
@@ -271,7 +276,7 @@ class GreedyClustering:
         verdict, support, weights, normal, steps, *stop = self._decide(merged, others, both, start)
         if verdict == _active_set.UNDECIDED:
             verdict, _, _, support, weights, normal, steps = _axes.look_again(
-                self._axes, merged, others, support, weights, 1e-6, 0.0
+                self._principal_axes, merged, others, support, weights, 1e-6, 0.0
             )
             stop[0] = _COLD.factor
         if verdict == _active_set.UNDECIDED:
