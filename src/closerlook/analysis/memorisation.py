@@ -165,8 +165,8 @@ def _rows(
 ) -> list[ResultRow]:
     """Rows from the numbers of right answers; as means over fits they need not be whole, which the intervals allow."""
     seen, unseen = right[0] / n[0], right[1] / n[1]
-    low, high = newcombe_interval(right[0], n[0], right[1], n[1])  # type: ignore[arg-type]
-    (a, b), (c, d) = wilson_interval(right[0], n[0]), wilson_interval(right[1], n[1])  # type: ignore[arg-type]
+    low, high = newcombe_interval(right[0], n[0], right[1], n[1])
+    (a, b), (c, d) = wilson_interval(right[0], n[0]), wilson_interval(right[1], n[1])
     return [
         ResultRow(probe, m.SUBTEST_ACCURACY, *where, "train", value=seen, low=a, high=b, n=n[0], note=note),
         ResultRow(probe, m.UNSEEN_ACCURACY, *where, "test", value=unseen, low=c, high=d, n=n[1], note=note),

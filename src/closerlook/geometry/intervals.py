@@ -97,11 +97,11 @@ def percentile_interval(stats: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(float(low), float(high))
 
 
-def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> Interval:
+def wilson_interval(successes: float, total: int, confidence: float = 0.95) -> Interval:
     """Wilson score interval of one proportion.
 
     Args:
-        successes: from 0 to total.
+        successes: from 0 to total; a mean over several fits need not be whole.
         total: at least 1.
         confidence: coverage aimed at, in (0, 1).
 
@@ -126,7 +126,7 @@ def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> Int
 
 
 def newcombe_interval(
-    successes_a: int, total_a: int, successes_b: int, total_b: int, confidence: float = 0.95
+    successes_a: float, total_a: int, successes_b: float, total_b: int, confidence: float = 0.95
 ) -> Interval:
     """Interval of the difference of two independent proportions, a - b.
 

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 from closerlook.callbacks.checkpoint import CHECKPOINTS_FOLDER, LAST_FILE
 from closerlook.data.settings import TaskSettings
 from closerlook.pipelines.scopes import choose_layers
-from closerlook.pipelines.spaces import build_space, store_space, take_over_first
+from closerlook.pipelines.spaces import build_space, store_examples, store_space, take_over_first
 from closerlook.representations.format import sha256_of
 from closerlook.representations.reader import SnapshotReader
-from closerlook.representations.writer import write_examples
 from closerlook.results.files import write_text
 from closerlook.results.run import CONFIG_FILE, RUN_FILE, SNAPSHOTS_FOLDER, RunError, RunInfo, load_config
 from closerlook.study.join import CROSS_FOLDER, CrossOrigin
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from closerlook.models.encoder import PooledEncoder
 
 log = logging.getLogger(__name__)
-
-_SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -103,8 +100,6 @@ def run_cross_task(
         DataError: The task's data is missing or malformed.
         ModelError: The encoder cannot be loaded.
     """
-    from closerlook.callbacks.snapshot import example_table
-
     run_dir = Path(run_dir)
     info, config, checkpoint = _source(run_dir, task)
     target = run_dir / CROSS_FOLDER / task.name
@@ -117,10 +112,8 @@ def run_cross_task(
     encoder, data, checksums = build_space(config, task, info.seed, batch_size)
     found = _describe(info, task, data, checksums)
     settings = config["snapshot"] | {"layers": sorted({*wanted, *stored})}
-    subsets = {split: data.stratified_subset(split, settings.get("max_examples")) for split in _SPLITS}
     root = target / SNAPSHOTS_FOLDER
-    for split, positions in subsets.items():
-        write_examples(root, split, example_table(data.encoded(split).examples, positions))
+    subsets = store_examples(root, data, settings)
     step, epoch = _tuned_moment(checkpoint, info)
     dtype = settings.get("dtype", "float32")
     if pretrained is None or not take_over_first(root, tuple(settings["layers"]), dtype, pretrained / SNAPSHOTS_FOLDER):

@@ -13,10 +13,9 @@ from pathlib import Path
 from closerlook.analysis.runner import run_probes
 from closerlook.analysis.space_probe import Scope, SpaceProbe
 from closerlook.data.settings import TaskSettings
-from closerlook.pipelines.spaces import build_space, store_space
+from closerlook.pipelines.spaces import build_space, store_examples, store_space
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
-from closerlook.representations.writer import write_examples
 from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow
 from closerlook.results.run import RESULTS_FOLDER, SNAPSHOTS_FOLDER, RunError, RunInfo, load_config
@@ -83,8 +82,6 @@ def _store_vectors(run_dir: Path, root: Path) -> None:
         return
     except SnapshotError:
         pass
-    from closerlook.callbacks.snapshot import example_table
-
     info, config = RunInfo.load(run_dir), load_config(run_dir)
     if not config:
         raise RunError(f"{run_dir} has no configuration, so its encoder cannot be rebuilt. Train it again")
@@ -92,7 +89,5 @@ def _store_vectors(run_dir: Path, root: Path) -> None:
     untrained = config | {"model": config["model"] | {"random_init": True}}
     encoder, data, _ = build_space(untrained, TaskSettings(**config["task"]), info.seed, None)
     settings = config["snapshot"]
-    subsets = {s: data.stratified_subset(s, settings.get("max_examples")) for s in ("train", "test")}
-    for split, positions in subsets.items():
-        write_examples(root, split, example_table(data.encoded(split).examples, positions))
+    subsets = store_examples(root, data, settings)
     store_space(root, 0, 0.0, encoder, data, subsets, settings)

@@ -11,11 +11,13 @@ import numpy as np
 from closerlook.data.settings import TaskSettings
 from closerlook.representations.format import SnapshotError, examples_file, read_examples
 from closerlook.representations.reader import SnapshotReader
-from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish
+from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
 
 if TYPE_CHECKING:
     from closerlook.data.datamodule import CorpusDataModule
     from closerlook.models.encoder import PooledEncoder
+
+_SPLITS = ("train", "test")
 
 Chunks = Iterator[tuple[str, np.ndarray, dict[int, np.ndarray]]]
 """Split, positions of examples, and their vectors by layer."""
@@ -49,6 +51,25 @@ def build_space(
     encoder = PooledEncoder(loaded.backbone, corpus.level, model.sentence_pooling)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return encoder.eval().to(device), data, dict(corpus.checksums)
+
+
+def store_examples(root: Path, data: CorpusDataModule, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Store the tables of the examples that snapshots are taken of, train and test.
+
+    Args:
+        root: The snapshots folder.
+        data: The texts.
+        settings: The run's snapshot settings.
+
+    Returns:
+        By split, positions of the examples.
+    """
+    from closerlook.callbacks.snapshot import example_table
+
+    subsets = {split: data.stratified_subset(split, settings.get("max_examples")) for split in _SPLITS}
+    for split, positions in subsets.items():
+        write_examples(root, split, example_table(data.encoded(split).examples, positions))
+    return subsets
 
 
 def store_space(
@@ -95,7 +116,7 @@ def take_over_first(root: Path, layers: tuple[int, ...], dtype: str, donor: Path
         first = reader.manifests.get(0)
         if first is None or first.dtype != dtype or not set(layers) <= set(first.layers):
             return False
-        sizes = {split: len(read_examples(examples_file(root, split))) for split in ("train", "test")}
+        sizes = {split: len(read_examples(examples_file(root, split))) for split in _SPLITS}
         for split in sizes:
             if not read_examples(examples_file(root, split)).equals(reader.examples(split)):
                 return False
