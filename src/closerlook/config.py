@@ -5,30 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from dataclasses import MISSING as NO_DEFAULT
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from closerlook.data.settings import TaskSettings
 from closerlook.models.settings import FineTuningSettings, ModelSettings, SnapshotSettings
-
-
-def _editable(settings: type) -> Any:
-    """The same fields in a dataclass that is not frozen: a frozen one would be read-only on the command line."""
-    columns = []
-    for f in fields(settings):
-        default = field(default_factory=f.default_factory) if f.default_factory is not NO_DEFAULT else f.default
-        columns.append((f.name, f.type, default))
-    schema = make_dataclass(f"{settings.__name__}Schema", columns)
-    schema.__module__ = settings.__module__  # so that annotations written as text resolve
-    return schema
-
-
-TaskSchema = _editable(TaskSettings)
 
 
 @dataclass
@@ -80,7 +65,7 @@ class TrainConfig:
         run_dir: The run's directory.
     """
 
-    task: TaskSchema = field(default_factory=TaskSchema)  # type: ignore[valid-type]
+    task: TaskSettings = field(default_factory=TaskSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     finetuning: FineTuningSettings = field(default_factory=FineTuningSettings)
     snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
@@ -200,6 +185,19 @@ def config_dir() -> Path:
         f"conf/ is missing: expected {here / 'conf'} (installed) or {here.parents[1] / 'conf'} (checkout). "
         "Install closerlook again"
     )
+
+
+def typed(config: DictConfig) -> Any:
+    """The settings of a command as the dataclass that is their schema, resolved.
+
+    Args:
+        config: What Hydra composed from ``train_schema`` or ``probe_schema``.
+
+    Returns:
+        A :class:`TrainConfig` or a :class:`ProbeConfig`; nodes that ``hydra.utils.instantiate`` takes (optimizer,
+        trainer, callbacks, logger, probe) stay plain dictionaries.
+    """
+    return OmegaConf.to_object(config)
 
 
 def register() -> None:

@@ -22,8 +22,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from closerlook.cli.errors import user_errors
 from closerlook.config import config_dir, register
+from closerlook.errors import UserError
 
 pytestmark = pytest.mark.e2e
 
@@ -184,7 +184,7 @@ def test_training_refuses(case: Case, small: tuple[str, ...], finished: Path, tm
     (tmp_path / "data" / "c.csv").write_text("text,label\na,z\n")
     before = digests(finished)
     overrides = [override.format(folder=tmp_path / "data") for override in case.overrides]
-    with pytest.raises(user_errors()) as caught:
+    with pytest.raises(UserError) as caught:
         train(config("train", *small, f"run_dir={tmp_path}/run", "logger=none", *overrides))
     case.says(str(caught.value))
     assert len(str(caught.value)) < 800
@@ -224,7 +224,7 @@ def test_probing_refuses(case: Case, finished: Path) -> None:
     from closerlook.pipelines.probe import probe
 
     before = digests(finished)
-    with pytest.raises(user_errors()) as caught:
+    with pytest.raises(UserError) as caught:
         probe(config("probe", f"run_dir={finished}", "n_jobs=1", "logger=none", *case.overrides))
     case.says(str(caught.value))
     assert digests(finished) == before
@@ -236,7 +236,7 @@ def test_a_damaged_run_is_not_probed(file: str, change: Callable[[bytes], bytes]
 
     edited(copied, file, change)
     before = digests(copied)
-    with pytest.raises(user_errors(), match=message):
+    with pytest.raises(UserError, match=message):
         probe(config("probe", f"run_dir={copied}", "n_jobs=1", "logger=none", "probe=[geometry]"))
     assert digests(copied) == before
 
@@ -281,7 +281,7 @@ def test_bad_vectors_of_ones_own(content: np.ndarray | None, labels: str, messag
     (tmp_path / "y.txt").write_text(labels)
     before = digests(tmp_path)
     settings = (f"vectors={tmp_path}/X.npy", f"labels={tmp_path}/y.txt", f"output_dir={tmp_path}/out")
-    with pytest.raises(user_errors(), match=message):
+    with pytest.raises(UserError, match=message):
         probe_vectors(OmegaConf.to_container(config("probe", "n_jobs=1", *settings), resolve=True))  # type: ignore[arg-type]
     assert digests(tmp_path) == before
 
@@ -350,7 +350,7 @@ def test_a_tokenizer_without_a_fast_version(small: tuple[str, ...], tiny_bert: P
     for file in folder.glob("*token*"):
         file.unlink()
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "CanineTokenizer"}))
-    with pytest.raises(user_errors(), match=r"has no fast version, got CanineTokenizer.*add a tokenizer\.json"):
+    with pytest.raises(UserError, match=r"has no fast version, got CanineTokenizer.*add a tokenizer\.json"):
         train(config("train", *small, f"run_dir={tmp_path}/run", "logger=none", f"model.source={folder}"))
 
 
@@ -360,7 +360,7 @@ def test_a_checkpoint_of_another_model_is_refused(small: tuple[str, ...], finish
     labels = own_texts(tmp_path / "d", "a,x\nb,y\nc,x\nd,y\n", "a,x\nb,y\n")
     checkpoint = f"ckpt_path={finished}/checkpoints/last.ckpt"
     before = digests(finished)
-    with pytest.raises(user_errors(), match=r"last\.ckpt"):
+    with pytest.raises(UserError, match=r"last\.ckpt"):
         train(config("train", *small, f"run_dir={tmp_path}/run", "logger=none", *labels, checkpoint))
     assert digests(finished) == before
 
@@ -378,7 +378,7 @@ def test_data_that_changed_for_the_worse_harms_nothing_that_was_computed(
     state.write_text(state.read_text().replace("finished", "running"))
     before = digests(tmp_path / "run")
     (tmp_path / "d" / "a.csv").write_text("text,label\n" + good + "a,b,c\n")
-    with pytest.raises(user_errors(), match=r"a\.csv .*ParserError"):
+    with pytest.raises(UserError, match=r"a\.csv .*ParserError"):
         train(config("train", *overrides))
     after = digests(tmp_path / "run")
     kept = [name for name in before if name.startswith(("checkpoints", "snapshots", "results", "metrics"))]
@@ -412,7 +412,7 @@ def test_a_logger_that_cannot_be_set_up_is_one_clear_error(small: tuple[str, ...
     from closerlook.pipelines.train import train
 
     overrides, message = BAD_LOGGERS[which]
-    with pytest.raises(user_errors(), match=message):
+    with pytest.raises(UserError, match=message):
         train(config("train", *small, f"run_dir={tmp_path}/run", *overrides))
     assert json.loads((tmp_path / "run" / "state.json").read_text())["status"] == "failed"
 
@@ -433,7 +433,7 @@ def test_overwriting_deletes_nothing_before_the_new_run_can_begin(
     from closerlook.pipelines.train import train
 
     before = digests(copied)
-    with pytest.raises(user_errors(), match=message):
+    with pytest.raises(UserError, match=message):
         train(config("train", *small, f"run_dir={copied}", "logger=none", "overwrite=true", *overrides))
     assert digests(copied) == before | {".lock": hashlib.sha256().hexdigest()}
 

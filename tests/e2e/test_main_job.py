@@ -119,9 +119,9 @@ def test_other_settings_compute_their_own_cells_and_a_part_can_be_asked_for(prob
 
 
 def test_results_do_not_depend_on_the_number_of_processes(probed_run: Path, tmp_path: Path) -> None:
-    from closerlook.analysis.label_distances import DirectProbeAnalysis
-    from closerlook.analysis.runner import run_probes
-    from closerlook.analysis.space_probe import Scope
+    from closerlook.probes.label_distances import DirectProbeAnalysis
+    from closerlook.probes.runner import run_probes
+    from closerlook.probes.space_probe import Scope
 
     reader = SnapshotReader(probed_run / "snapshots")
     scope = Scope(reader.steps, reader.layers, ("test",))

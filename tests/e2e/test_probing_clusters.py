@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from closerlook.analysis.centroid_paths import CentroidAnalysis
-from closerlook.analysis.classifier import LinearClassifierAnalysis
-from closerlook.analysis.cluster import spread_over
-from closerlook.analysis.label_distances import DirectProbeAnalysis
-from closerlook.analysis.runner import plan_cells, run_probes
-from closerlook.analysis.space_probe import Scope
+from closerlook.probes.centroid_paths import CentroidAnalysis
+from closerlook.probes.classifier import LinearClassifierAnalysis
+from closerlook.probes.cluster import spread_over
+from closerlook.probes.label_distances import DirectProbeAnalysis
+from closerlook.probes.runner import plan_cells, run_probes
+from closerlook.probes.space_probe import Scope
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import RunError
 from closerlook.results.store import ResultStore

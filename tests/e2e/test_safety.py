@@ -19,8 +19,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from closerlook.cli.errors import user_errors
 from closerlook.config import config_dir, folder_name, register
+from closerlook.errors import UserError
 
 pytestmark = pytest.mark.e2e
 
@@ -118,7 +118,7 @@ def test_code_in_a_model_folder_is_not_run(small: tuple[str, ...], tiny_bert: Pa
     settings = json.loads((folder / "config.json").read_text())
     mapped = {"AutoConfig": "evil.C", "AutoModel": "evil.M"}
     (folder / "config.json").write_text(json.dumps(settings | {"model_type": "evil", "auto_map": mapped}))
-    with pytest.raises(user_errors(), match="cannot be loaded"):
+    with pytest.raises(UserError, match="cannot be loaded"):
         train(config("train", *small, f"run_dir={tmp_path}/run", "logger=none", f"model.source={folder}"))
     assert not (tmp_path / "ran").exists()
 
@@ -129,7 +129,7 @@ def test_pickled_weights_are_not_loaded(small: tuple[str, ...], tiny_bert: Path,
     folder = Path(shutil.copytree(tiny_bert, tmp_path / "model"))
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Malicious(tmp_path / "ran")))
-    with pytest.raises(user_errors(), match="Only safetensors are read"):
+    with pytest.raises(UserError, match="Only safetensors are read"):
         train(config("train", *small, f"run_dir={tmp_path}/run", "logger=none", f"model.source={folder}"))
     assert not (tmp_path / "ran").exists()
 
@@ -145,7 +145,7 @@ def test_a_checkpoint_is_not_unpickled(form: str, small: tuple[str, ...], tmp_pa
         checkpoint.write_bytes(pickle.dumps({"state_dict": {}, "global_step": Malicious(tmp_path / "ran")}))
     else:
         torch.save({"state_dict": {}, "global_step": Malicious(tmp_path / "ran")}, checkpoint)
-    with pytest.raises(user_errors(), match=r"evil\.ckpt"):
+    with pytest.raises(UserError, match=r"evil\.ckpt"):
         train(config("train", *small, f"run_dir={tmp_path}/run", "logger=none", f"ckpt_path={checkpoint}"))
     assert not (tmp_path / "ran").exists()
     if form == "zip":  # the trap works
@@ -161,7 +161,7 @@ def test_an_array_file_is_not_unpickled(name: str, tmp_path: Path) -> None:
     np.save(tmp_path / name, evil, allow_pickle=True) if name == "X.npy" else np.savez(tmp_path / name, X=evil)
     (tmp_path / "y.txt").write_text("a\nb\n")
     settings = (f"vectors={tmp_path}/{name}", f"labels={tmp_path}/y.txt", f"output_dir={tmp_path}/out")
-    with pytest.raises(user_errors(), match=name):
+    with pytest.raises(UserError, match=name):
         probe_vectors(OmegaConf.to_container(config("probe", *settings), resolve=True))  # type: ignore[arg-type]
     assert not (tmp_path / "ran").exists()
 

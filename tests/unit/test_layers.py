@@ -11,7 +11,7 @@ import closerlook
 
 SOURCE = Path(closerlook.__file__).parent
 ORDER = {
-    "results": 0, "representations": 1, "probing": 1, "geometry": 1, "data": 1, "figures": 1, "analysis": 2,
+    "results": 0, "representations": 1, "probing": 1, "geometry": 1, "data": 1, "figures": 1, "probes": 2,
     "models": 2, "callbacks": 3, "study": 2, "report": 3, "tracking": 3, "pipelines": 4, "cli": 5,
 }  # fmt: skip
 HEAVY = ("torch", "pytorch_lightning", "hydra", "wandb", "transformers", "datasets", "plotly")
@@ -65,7 +65,7 @@ def test_only_tracking_imports_wandb() -> None:
         ("closerlook.geometry.summary", HEAVY),
         ("closerlook.results.run", HEAVY),
         ("closerlook.representations.reader", HEAVY),
-        ("closerlook.analysis.runner", HEAVY),
+        ("closerlook.probes.runner", HEAVY),
         ("closerlook.cli.train", ("torch", "pytorch_lightning", "wandb", "transformers", "pandas", "plotly")),
         ("closerlook.cli.probe", ("torch", "pytorch_lightning", "wandb", "transformers", "pandas", "plotly")),
     ],

@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from closerlook.callbacks.checkpoint_file import CHECKPOINTS_FOLDER, LAST_FILE
 from closerlook.callbacks.history_logger import HistoryLogger
-from closerlook.results.files import replacing
+from closerlook.files import replacing
 
 __all__ = ["CHECKPOINTS_FOLDER", "LAST_FILE", "AtomicCheckpointIO", "RunCheckpoint"]
 

@@ -11,7 +11,7 @@ import pandas as pd
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
-from closerlook.results.files import replacing
+from closerlook.files import replacing
 from closerlook.results.run import HISTORY_FILE
 
 _FLUSH_S = 5.0

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from closerlook.analysis.label_distances import DirectProbeAnalysis
-from closerlook.analysis.runner import run_probes
-from closerlook.analysis.space_probe import Scope
 from closerlook.callbacks.snapshot import SnapshotCallback
+from closerlook.probes.label_distances import DirectProbeAnalysis
+from closerlook.probes.runner import run_probes
+from closerlook.probes.space_probe import Scope
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import ResultRow
 from closerlook.results.store import ResultStore

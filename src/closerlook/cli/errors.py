@@ -9,17 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from closerlook.errors import UserError
+
 _USER_ERROR = 1
-
-
-def user_errors() -> tuple[type[Exception], ...]:
-    """The errors whose message says what to do."""
-    from closerlook.data.errors import DataError
-    from closerlook.models.loading import ModelError
-    from closerlook.representations.format import SnapshotError
-    from closerlook.results.run import RunError
-
-    return (DataError, ModelError, SnapshotError, RunError)
 
 
 @contextmanager
@@ -48,7 +40,7 @@ def one_clear_message(*, alone: bool = False, kept: str = "from the last checkpo
     except KeyboardInterrupt:
         print(f"\nstopped. Run the same command again to go on {kept}.", file=sys.stderr)
         raise SystemExit(130) from None
-    except user_errors() as error:
+    except UserError as error:
         if (in_multirun() and not alone) or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         print(f"\nerror: {error}", file=sys.stderr)

@@ -55,7 +55,7 @@ def _run(config: DictConfig) -> None:
     if config.vectors is not None or config.released_dir is not None:
         _vectors(config)
         return
-    from closerlook.analysis.cluster import spread_over
+    from closerlook.probes.cluster import spread_over
 
     with spread_over(config.cluster):
         if config.runs is None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from closerlook.errors import UserError
+
 MEND = "Mend the file, or give another copy of it"
 """What to do about a malformed file when there is nothing better to say."""
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """Something about the data, or a data setting, that the user can put right."""
 
 

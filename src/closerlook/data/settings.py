@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True)
+@dataclass
 class TaskSettings:
     """Which data, how it is split, and how it is fed to the encoder.
 

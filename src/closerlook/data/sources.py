@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from closerlook.files import sha256_of
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -79,8 +81,7 @@ def file_checksum(path: Path, like: str = "") -> str:
         like: A checksum of the wanted kind; a SHA-256 unless it begins with ``blob:``.
     """
     if not like.startswith("blob:"):
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     data = path.read_bytes()
     # SHA-1 is what Git names its objects by; nothing secret hangs on it
     blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from closerlook.errors import UserError
+from closerlook.files import sha256_of
 from closerlook.models.settings import ModelSettings
-from closerlook.representations.format import sha256_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -18,7 +19,7 @@ WEIGHTS_FILE = "model.safetensors"
 _HUB_TIMEOUT_S = 5.0
 
 
-class ModelError(ValueError):
+class ModelError(UserError):
     """An encoder that cannot be loaded; the message says what was looked for and what to do."""
 
 

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from closerlook.callbacks.checkpoint import CHECKPOINTS_FOLDER, LAST_FILE
 from closerlook.data.settings import TaskSettings
+from closerlook.files import sha256_of, write_text
 from closerlook.pipelines.scopes import choose_layers
 from closerlook.pipelines.spaces import build_space, store_examples, store_space, take_over_first
-from closerlook.representations.format import sha256_of
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.files import write_text
 from closerlook.results.run import CONFIG_FILE, RUN_FILE, SNAPSHOTS_FOLDER, RunError, RunInfo, load_config
 from closerlook.study.join import CROSS_FOLDER, CrossOrigin
 

@@ -261,9 +261,9 @@ def _probe_times(
     """By probe, the cells of one layer of one snapshot and their seconds, on ``size`` training examples."""
     from hydra.utils import instantiate
 
-    from closerlook.analysis.runner import run_probes
-    from closerlook.analysis.space_probe import Scope
     from closerlook.config import config_dir
+    from closerlook.probes.runner import run_probes
+    from closerlook.probes.space_probe import Scope
     from closerlook.representations.reader import SnapshotReader
     from closerlook.results.store import ResultStore
 

@@ -12,12 +12,12 @@ from typing import Any
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from closerlook.analysis.runner import FailedCell, OnCell, ProbeOutcome, plan_cells, run_probes
-from closerlook.analysis.space_probe import Scope, SpaceProbe
 from closerlook.config import config_dir
 from closerlook.pipelines.known_cells import KnownCells
 from closerlook.pipelines.logging_targets import track_results
 from closerlook.pipelines.scopes import scoped_probes, union
+from closerlook.probes.runner import FailedCell, OnCell, ProbeOutcome, plan_cells, run_probes
+from closerlook.probes.space_probe import Scope, SpaceProbe
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import (
     REPORT_FILE,

@@ -14,12 +14,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from closerlook.analysis.runner import OnCell
-from closerlook.analysis.space_probe import SpaceProbe
 from closerlook.pipelines.cross_settings import ALL_TASKS, for_other_tasks, task_names, task_of_sibling
 from closerlook.pipelines.cross_task import run_cross_task
 from closerlook.pipelines.known_cells import KnownCells
 from closerlook.pipelines.probe import Probed, build_probes, cell_name, probe_run, publish
+from closerlook.probes.runner import OnCell
+from closerlook.probes.space_probe import SpaceProbe
 from closerlook.results.run import REPORT_FILE, RESULTS_FOLDER, RunError, RunInfo, load_config
 from closerlook.results.store import CELLS_FILE, TABLE_FILE
 from closerlook.study.join import CROSS_FOLDER, found_runs, is_cross, status_of

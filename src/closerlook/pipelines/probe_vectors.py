@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from closerlook.analysis.label_distances import LabelDistances, distance_rows, from_probe
+from closerlook.probes.label_distances import LabelDistances, distance_rows, from_probe
 from closerlook.results.rows import ResultRow
 from closerlook.results.run import RESULTS_FOLDER, RunError
 from closerlook.results.store import Cell, CellKey, ResultStore

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from closerlook.analysis.runner import run_probes
-from closerlook.analysis.space_probe import Scope, SpaceProbe
 from closerlook.data.settings import TaskSettings
 from closerlook.pipelines.spaces import build_space, store_examples, store_space
+from closerlook.probes.runner import run_probes
+from closerlook.probes.space_probe import Scope, SpaceProbe
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results import measures as m

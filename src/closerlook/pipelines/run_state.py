@@ -17,7 +17,7 @@ from typing import Any
 
 from closerlook.callbacks.checkpoint_file import CHECKPOINTS_FOLDER, LAST_FILE, check_checkpoint
 from closerlook.config import identity
-from closerlook.results.files import write_json
+from closerlook.files import write_json
 from closerlook.results.run import (
     CONFIG_FILE,
     HISTORY_FILE,

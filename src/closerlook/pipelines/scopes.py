@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from closerlook.analysis.space_probe import Scope, SpaceProbe
+from closerlook.probes.space_probe import Scope, SpaceProbe
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import ResultRow
 from closerlook.results.run import RunError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from closerlook.results.files import replacing, write_json
+from closerlook.files import replacing, write_json
 from closerlook.study.cells import StudyCell, cells_of
 from closerlook.study.claims import claims_of, headline
 from closerlook.study.join import Study, load_study

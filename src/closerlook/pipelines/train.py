@@ -18,6 +18,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from closerlook.callbacks.interruption import Interrupted, hand_over, stoppable
+from closerlook.files import write_text
 from closerlook.models.loading import ModelError
 from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
 from closerlook.pipelines.logging_targets import check_loggers, live_sink, log_snapshots, open_loggers
@@ -34,7 +35,6 @@ from closerlook.pipelines.run_state import (
     plan,
     write_state,
 )
-from closerlook.results.files import write_text
 from closerlook.results.run import CONFIG_FILE, RESULTS_FOLDER, RUN_FILE, SNAPSHOTS_FOLDER, RunError, RunInfo
 
 log = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ from closerlook.figures.changes import SUMMARY_MEASURES
 from closerlook.figures.layers import format_number
 from closerlook.figures.select import rows_of, snapshots_of
 from closerlook.figures.theme import name_of
+from closerlook.files import write_text
 from closerlook.report.page import render
 from closerlook.report.sections import choices, sections
 from closerlook.report.summary import label_rows, sentences, summary_rows
 from closerlook.results import measures as m
-from closerlook.results.files import write_text
 from closerlook.results.run import RunResults
 from closerlook.tracking.redaction import redact
 

@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from closerlook.errors import UserError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,10 +29,9 @@ FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 EXAMPLES_FOLDER = "examples"
 STEP_PREFIX = "step-"
-_CHUNK = 1 << 22
 
 
-class SnapshotError(ValueError):
+class SnapshotError(UserError):
     """A snapshot that is missing, unfinished, damaged or of another format; the message says which file."""
 
 
@@ -180,12 +181,3 @@ def read_examples(path: Path) -> pd.DataFrame:
             f"{path} is damaged: got {type(error).__name__} ({str(error)[:100]}), expected a table of examples. "
             "Run the same train.py command with overwrite=true."
         ) from error
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, read in chunks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

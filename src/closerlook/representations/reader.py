@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from closerlook.files import sha256_of
 from closerlook.representations.format import (
     STEP_PREFIX,
     Manifest,
@@ -15,7 +16,6 @@ from closerlook.representations.format import (
     examples_file,
     part_key,
     read_examples,
-    sha256_of,
     step_folder,
 )
 

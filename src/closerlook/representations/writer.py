@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from closerlook.files import replacing, sha256_of, write_json
 from closerlook.representations.format import (
     MANIFEST_FILE,
     Manifest,
@@ -21,10 +22,8 @@ from closerlook.representations.format import (
     part_file,
     part_key,
     read_examples,
-    sha256_of,
     step_folder,
 )
-from closerlook.results.files import replacing, write_json
 
 EXAMPLE_COLUMNS = ("example_id", "text_id", "label", "form")
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from closerlook.results.files import write_json
+from closerlook.errors import UserError
+from closerlook.files import write_json
 from closerlook.results.store import CELLS_FILE, ResultStore
 
 RUN_FILE = "run.json"
@@ -20,7 +21,7 @@ HISTORY_FILE = "metrics.csv"
 REPORT_FILE = "report.html"
 
 
-class RunError(ValueError):
+class RunError(UserError):
     """A run directory that cannot be used; the message says what is missing and what to do."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from closerlook.results.files import replacing
+from closerlook.files import replacing
 from closerlook.results.rows import COLUMNS, ResultRow, as_table
 
 CELLS_FILE = "cells.jsonl"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from closerlook.results.files import write_json
+from closerlook.files import write_json
 from closerlook.results.rows import COLUMNS
 from closerlook.results.run import RESULTS_FOLDER, RUN_FILE, RunError, RunInfo, load_config
 from closerlook.study.columns import read_cells

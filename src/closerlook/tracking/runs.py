@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from closerlook.results.files import write_json
+from closerlook.files import write_json
 from closerlook.results.run import RunInfo
 from closerlook.tracking import metric_names as names
 from closerlook.tracking.redaction import redact

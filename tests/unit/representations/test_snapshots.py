@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from closerlook.representations.format import MANIFEST_FILE, SnapshotError, sha256_of, step_folder
+from closerlook.files import sha256_of
+from closerlook.representations.format import MANIFEST_FILE, SnapshotError, step_folder
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from closerlook.analysis.memorisation import MemorisationAnalysis, subtest_mask
-from closerlook.analysis.space_probe import Scope
+from closerlook.probes.memorisation import MemorisationAnalysis, subtest_mask
+from closerlook.probes.space_probe import Scope
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import SnapshotWriter, publish, write_examples
 

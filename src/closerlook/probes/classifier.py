@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from closerlook.analysis.space_probe import Scope, digest
+from closerlook.probes.space_probe import Scope, digest
 from closerlook.probing.classifier_probe import linear_probe, majority_baseline
 from closerlook.probing.classifier_result import ClassifierResult
 from closerlook.representations.reader import SnapshotReader

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from closerlook.analysis.centroid_paths import CentroidAnalysis
-from closerlook.analysis.classifier import LinearClassifierAnalysis, MLPAnalysis, OnlineCodeAnalysis, wilson_interval
-from closerlook.analysis.geometry_change import GeometryAnalysis, TrainTestAnalysis
-from closerlook.analysis.label_distances import DirectProbeAnalysis
-from closerlook.analysis.runner import plan_cells, run_probes
-from closerlook.analysis.space_probe import Scope, per_space_cells
+from closerlook.probes.centroid_paths import CentroidAnalysis
+from closerlook.probes.classifier import LinearClassifierAnalysis, MLPAnalysis, OnlineCodeAnalysis, wilson_interval
+from closerlook.probes.geometry_change import GeometryAnalysis, TrainTestAnalysis
+from closerlook.probes.label_distances import DirectProbeAnalysis
+from closerlook.probes.runner import plan_cells, run_probes
+from closerlook.probes.space_probe import Scope, per_space_cells
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import SnapshotWriter, publish, write_examples
 from closerlook.results import measures as m

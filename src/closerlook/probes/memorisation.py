@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from closerlook.analysis.space_probe import TRAIN_TEST, Scope, digest
 from closerlook.geometry.intervals import newcombe_interval, wilson_interval
+from closerlook.probes.space_probe import TRAIN_TEST, Scope, digest
 from closerlook.probing.classifier_probe import standardise
 from closerlook.probing.classifier_result import check_probe_data
 from closerlook.representations.reader import SnapshotReader

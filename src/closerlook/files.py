@@ -1,7 +1,8 @@
-"""Writing files so that a half-written one is never taken for whole."""
+"""Files on disk: written so that a half-written one is never taken for whole, and their checksum."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -41,3 +42,9 @@ def write_text(path: Path, content: str) -> None:
     """Write a text file, all or nothing."""
     with replacing(path) as temporary:
         temporary.write_text(content, encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes in hexadecimal, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

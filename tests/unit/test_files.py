@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from closerlook.results.files import replacing, write_text
+from closerlook.files import replacing, write_text
 from closerlook.results.run import RunError, RunInfo, load_history, load_run
 
 

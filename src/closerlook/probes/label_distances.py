@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from closerlook.analysis.space_probe import Scope, per_space_cells
+from closerlook.probes.space_probe import Scope, per_space_cells
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, defined

@@ -13,8 +13,8 @@ from pathlib import Path
 import joblib
 from joblib.parallel import get_active_backend
 
-from closerlook.analysis.derived import plan_derived
-from closerlook.analysis.space_probe import Scope, SpaceProbe
+from closerlook.probes.derived import plan_derived
+from closerlook.probes.space_probe import Scope, SpaceProbe
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import ResultRow
 from closerlook.results.store import Cell, CellKey, ResultStore
