@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from closerlook.results.measures import MEASURES
+from closerlook.measures import MEASURES
 
 _COUNTED = {"clusters", "labels", "examples", "groups", "0 or 1"}
 

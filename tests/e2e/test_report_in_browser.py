@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from closerlook import measures as m
 from closerlook.report import build_report
-from closerlook.results import measures as m
 from closerlook.results.run import RunResults, load_run
 from closerlook.results.tables import rows_of
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from closerlook import measures as m
 from closerlook.number_text import number_text
-from closerlook.results import measures as m
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from closerlook import measures as m
 from closerlook.figures.paths import Path2D, read_paths
 from closerlook.figures.theme import CONTEXT, PALETTE, joined, nothing_to_draw, safe, short, style
-from closerlook.results import measures as m
 from closerlook.results.tables import layers_of
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from scipy.cluster.hierarchy import leaves_list, linkage
 
+from closerlook import measures as m
 from closerlook.figures.theme import (
     CONTEXT,
     LAGGARDS,
@@ -26,7 +27,6 @@ from closerlook.figures.theme import (
     short,
     spread,
 )
-from closerlook.results import measures as m
 from closerlook.results.tables import (
     Matrices,
     distance_matrices,

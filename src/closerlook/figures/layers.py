@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from closerlook import measures as m
 from closerlook.figures.theme import (
     MEAN,
     PALETTE,
@@ -20,7 +21,6 @@ from closerlook.figures.theme import (
     unit_of,
 )
 from closerlook.number_text import number_text
-from closerlook.results import measures as m
 from closerlook.results.tables import rows_of
 
 _COUNTS = (m.N_CLUSTERS,)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from closerlook import measures as m
 from closerlook.figures.theme import (
     CONTEXT,
     MEAN,
@@ -19,7 +20,6 @@ from closerlook.figures.theme import (
     safe,
     short,
 )
-from closerlook.results import measures as m
 from closerlook.results.tables import label_series, layers_of, rows_of
 
 _DECADE = 10

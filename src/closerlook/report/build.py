@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from closerlook import measures as m
 from closerlook.figures.theme import name_of
 from closerlook.files import write_text
 from closerlook.number_text import number_text
@@ -12,7 +13,6 @@ from closerlook.redaction import redact
 from closerlook.report.page import render
 from closerlook.report.sections import choices, sections
 from closerlook.report.summary import label_rows, sentences, summary_rows
-from closerlook.results import measures as m
 from closerlook.results.run import RunResults
 from closerlook.results.tables import SUMMARY_MEASURES, rows_of, snapshots_of
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from closerlook import measures as m
 from closerlook.number_text import number_text
-from closerlook.results import measures as m
 from closerlook.results.tables import (
     SUMMARY_MEASURES,
     Change,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from closerlook.results import measures as m
+from closerlook import measures as m
 from closerlook.results.tables import rows_of
 from closerlook.study.cells import Moments, StudyCell, last_step, moments
 from closerlook.study.intervals import Effect

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from closerlook import measures as m
 from closerlook.geometry.similarity import spatial_similarity
-from closerlook.results import measures as m
 from closerlook.results.tables import layers_of
 from closerlook.study import paper
 from closerlook.study.cells import StudyCell, distances, label_values, last_step, matrices, moments

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
-from closerlook.results import measures as m
+from closerlook import measures as m
 from closerlook.results.rows import COLUMNS
 from closerlook.results.tables import rows_of
 from closerlook.study.cells import StudyCell

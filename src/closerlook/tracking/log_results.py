@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
+from closerlook import measures as m
 from closerlook.redaction import redact
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, to_table
 from closerlook.results.run import RunInfo, RunResults
 from closerlook.results.tables import (

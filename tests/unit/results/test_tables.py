@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from closerlook.results import measures as m
+from closerlook import measures as m
 from closerlook.results.rows import ResultRow, to_table
 from closerlook.results.tables import (
     change_of,
