@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from closerlook.data.settings import TaskSettings
+from closerlook.data.task_settings import TaskSettings
 from closerlook.pipelines.spaces import build_space, store_examples, store_space
 from closerlook.probes.runner import run_probes
 from closerlook.probes.space_probe import Scope, SpaceProbe
