@@ -478,7 +478,7 @@ import sys, time
 from closerlook.data.errors import DataError
 from closerlook.data.readers.tabular import read_hub
 from closerlook.models.loading import ModelError, load_encoder
-from closerlook.models.settings import ModelSettings
+from closerlook.models.encoder_settings import ModelSettings
 import datasets, transformers
 start = time.monotonic()
 try:

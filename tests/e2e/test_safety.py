@@ -101,7 +101,7 @@ def test_every_exception_from_the_security_rules_has_its_reason(project: Path) -
 
 
 def test_remote_code_is_off_in_every_configuration(project: Path) -> None:
-    from closerlook.models.settings import ModelSettings
+    from closerlook.models.encoder_settings import ModelSettings
 
     assert ModelSettings().trust_remote_code is False
     files = sorted((project / "conf").rglob("*.yaml"))

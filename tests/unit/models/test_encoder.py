@@ -8,8 +8,8 @@ import torch
 from closerlook.data.batching import EncodedSplit, encode_split
 from closerlook.data.corpus import Corpus, LabeledText, Target
 from closerlook.models.encoder import PooledEncoder
+from closerlook.models.encoder_settings import ModelSettings
 from closerlook.models.loading import LoadedEncoder, load_encoder
-from closerlook.models.settings import ModelSettings
 
 WORDS = ("Uncharacteristically", "small", "dogs", "bark", "at", "antidisestablishmentarianism", ".")
 
@@ -40,7 +40,7 @@ def test_word_is_the_mean_of_its_subwords(loaded: LoadedEncoder, layer: int) -> 
     targets = tuple(Target((i,), "X") for i in range(len(WORDS)))
     short = LabeledText("b", (Target((0,), "X"),), words=("Yes",))
     split = encode(loaded, "word", [LabeledText("a", targets, words=WORDS), short])
-    encoder = PooledEncoder(loaded.backbone, "word")
+    encoder = PooledEncoder(loaded, "word")
     batch = split.collate([1, 0])  # padded, and not in the order of the corpus
     with torch.no_grad():
         got = encoder.layers(batch, (layer,))[layer].numpy()
@@ -52,7 +52,7 @@ def test_word_is_the_mean_of_its_subwords(loaded: LoadedEncoder, layer: int) -> 
 
 def test_pair_is_head_then_modifier(loaded: LoadedEncoder) -> None:
     split = encode(loaded, "pair", [LabeledText("a", (Target((3, 2), "nsubj"),), words=WORDS)])
-    encoder = PooledEncoder(loaded.backbone, "pair")
+    encoder = PooledEncoder(loaded, "pair")
     assert encoder.n_features == 64
     with torch.no_grad():
         got = encoder(split.collate([0]))[0].numpy()
@@ -64,7 +64,7 @@ def test_pair_is_head_then_modifier(loaded: LoadedEncoder) -> None:
 def test_sentence_vector_ignores_padding(loaded: LoadedEncoder, pooling: str) -> None:
     texts = ["A short one.", "A much longer sentence, with quite a few words more than the other."]
     split = encode(loaded, "sentence", [LabeledText(t, (Target((), "X"),), text=t) for t in texts])
-    encoder = PooledEncoder(loaded.backbone, "sentence", pooling)
+    encoder = PooledEncoder(loaded, "sentence", pooling)
     with torch.no_grad():
         together = encoder(split.collate([0, 1])).numpy()
         alone = encoder(split.collate([0])).numpy()
@@ -75,7 +75,7 @@ def test_sentence_vector_ignores_padding(loaded: LoadedEncoder, pooling: str) ->
 
 def test_last_layer_equals_forward(loaded: LoadedEncoder) -> None:
     split = encode(loaded, "word", [LabeledText("a", (Target((1,), "X"),), words=WORDS)])
-    encoder = PooledEncoder(loaded.backbone, "word")
+    encoder = PooledEncoder(loaded, "word")
     batch = split.collate([0])
     with torch.no_grad():
         assert torch.equal(encoder(batch), encoder.layers(batch, (0, 2))[2])
@@ -83,4 +83,4 @@ def test_last_layer_equals_forward(loaded: LoadedEncoder) -> None:
 
 def test_unknown_pooling_is_refused(loaded: LoadedEncoder) -> None:
     with pytest.raises(ValueError, match=r"model\.sentence_pooling is 'max'; expected cls .* or mean"):
-        PooledEncoder(loaded.backbone, "sentence", "max")
+        PooledEncoder(loaded, "sentence", "max")

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from closerlook.models.encoder import PooledEncoder
+from closerlook.models.encoder_settings import ModelSettings
 from closerlook.models.finetuning_module import FineTuningModule, linear_schedule
 from closerlook.models.loading import load_encoder
-from closerlook.models.settings import ModelSettings
 
 
 @pytest.fixture

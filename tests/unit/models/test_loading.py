@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from closerlook.models.encoder_settings import ModelSettings
 from closerlook.models.loading import ModelError, load_encoder
-from closerlook.models.settings import ModelSettings
 
 MINILM_SHA = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 

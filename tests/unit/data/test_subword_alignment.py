@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from closerlook.data.alignment import EncodedText, encode_texts, tokenizer_limit
 from closerlook.data.corpus import LabeledText, Target
 from closerlook.data.errors import AlignmentError
+from closerlook.data.subword_alignment import EncodedText, encode_texts, tokenizer_limit
 
 
 def words(text_id: str, sentence: str, *targets: tuple[int, ...]) -> LabeledText:
