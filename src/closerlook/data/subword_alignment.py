@@ -14,7 +14,7 @@ from typing import Any
 
 from closerlook.data.alignment_report import AlignmentReport, refuse_losses
 from closerlook.data.corpus import LabeledText
-from closerlook.data.errors import AlignmentError
+from closerlook.data.data_errors import AlignmentError
 
 Span = tuple[int, int]
 """First subword position of a word in ``input_ids`` and the position after its last."""
@@ -154,13 +154,13 @@ def _word_spans(words: Sequence[str], offsets: Sequence[tuple[int, int]], conten
     shared: set[int] = set()
     for position in content:
         start, stop = offsets[position]
-        owners = {word for word in word_at[start:stop] if word is not None}
+        owners = {at for at in word_at[start:stop] if at is not None}
         if not owners:
-            owners = set(itertools.islice((word for word in word_at[stop:] if word is not None), 1))
+            owners = set(itertools.islice((at for at in word_at[stop:] if at is not None), 1))
         if len(owners) > 1:
             shared |= owners
-        for word in owners:
-            spans[word] = (spans[word][0] if word in spans else position, position + 1)
+        for owner in owners:
+            spans[owner] = (spans[owner][0] if owner in spans else position, position + 1)
     return {word: span for word, span in spans.items() if word not in shared}
 
 

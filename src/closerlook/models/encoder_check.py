@@ -151,7 +151,7 @@ def _final_norm(backbone: nn.Module, probe: _Probe, ids: list[int]) -> str | Non
         for name, module in backbone.named_modules()
         if "norm" in type(module).__name__.lower() and not any(part.isdigit() for part in name.split("."))
     }
-    handles = [module.register_forward_hook(remember(name)) for name, module in outside.items()]  # type: ignore[arg-type]
+    handles = [module.register_forward_hook(remember(name)) for name, module in outside.items()]
     try:
         last = probe.hidden([ids])[-1]
     finally:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
+from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from closerlook.models.backbone_loading import from_pretrained
@@ -47,7 +49,7 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerFast, backbone: PreTrainedMod
     Raises:
         ModelError: The tokenizer gives ids for which the encoder has no vector.
     """
-    n_rows = int(backbone.get_input_embeddings().weight.shape[0])
+    n_rows = len(cast(nn.Embedding, backbone.get_input_embeddings()).weight)
     ids = _ordinary_ids(tokenizer)
     if max(ids) >= n_rows:
         token = tokenizer.convert_ids_to_tokens(max(ids))

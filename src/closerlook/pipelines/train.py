@@ -305,7 +305,7 @@ def build(config: DictConfig, settings: dict[str, Any]) -> tuple[Any, Any, RunIn
     from hydra.utils import instantiate
 
     from closerlook.data.datamodule import CorpusDataModule
-    from closerlook.data.settings import TaskSettings
+    from closerlook.data.task_settings import TaskSettings
     from closerlook.data.tasks import load_corpus
     from closerlook.models.encoder import PooledEncoder
     from closerlook.models.encoder_settings import ModelSettings
