@@ -352,14 +352,10 @@ def _max_length(wanted: int | None, possible: int) -> int:
 
 
 def _describe(settings: dict[str, Any], corpus: Any, loaded: Any, data: Any) -> RunInfo:
-    from closerlook.data.checks import contradictions
     from closerlook.pipelines.provenance import git_commit, now, versions
 
     batches = len(data.train_dataloader())
-    found = contradictions(corpus)
     notes = list(corpus.notes) + [_split_note(split, data.encoded(split).report) for split in data.splits]
-    if found:
-        notes.append(f"{len(found)} inputs stand with different labels: no classifier can be right on all of them.")
     for note in notes:
         log.info(note)
     return RunInfo(
