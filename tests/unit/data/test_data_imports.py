@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 HEAVY = ("torch", "transformers", "datasets", "pandas", "pytorch_lightning", "sklearn")
-LIGHT = ("task_settings", "tasks", "own_data", "alignment", "splits", "download")
+LIGHT = ("task_settings", "tasks", "own_data", "subword_alignment", "splits", "download")
 
 
 def test_reading_and_aligning_load_nothing_heavy() -> None:
