@@ -25,10 +25,10 @@ from closerlook.study.join import Study
 from closerlook.study.summary import MAIN_MEASURES, StudySummary
 from closerlook.study.terminal import measured, where
 from closerlook.study.verdicts import Claim
-from closerlook.tracking.log_results import harmless, wandb_table
+from closerlook.tracking.charts import wandb_table
 from closerlook.tracking.metric_names import segment
-from closerlook.tracking.runs import open_run
-from closerlook.tracking.settings import WandbSettings
+from closerlook.tracking.wandb_run import harmless, open_run
+from closerlook.tracking.wandb_settings import WandbSettings
 
 if TYPE_CHECKING:
     from wandb import Run
