@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from closerlook import measures as m
 from closerlook.figures.select import rows_of
 from closerlook.report import build_report
-from closerlook.results import measures as m
 from closerlook.results.run import RunResults, load_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

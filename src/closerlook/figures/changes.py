@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from closerlook import measures as m
 from closerlook.figures.select import rows_of, snapshots_of
-from closerlook.results import measures as m
 
 SUMMARY_MEASURES = (
     m.N_CLUSTERS,
@@ -46,6 +46,4 @@ def change_of(table: pd.DataFrame, measure: str, *, layer: int, split: str, prob
 
 def split_for(measure: str, split: str) -> str:
     """The split under which a measure is stored: accuracy is always of test, some measures use both."""
-    if measure in (m.ACCURACY, m.MACRO_F1, m.MAJORITY_ACCURACY):
-        return "test"
-    return "train-test" if measure == m.TRAIN_TEST_SIMILARITY else split
+    return (m.MEASURES[measure].split if measure in m.MEASURES else "") or split

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from closerlook import measures as m
 from closerlook.figures.select import (
     Matrices,
     cluster_order,
@@ -33,7 +34,6 @@ from closerlook.figures.theme import (
     short,
     spread,
 )
-from closerlook.results import measures as m
 
 MANY_LABELS = 8
 """With more labels than this, only the ones that gain most and least are coloured and named."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from closerlook import measures as m
 from closerlook.figures.select import rows_of
 from closerlook.figures.theme import (
     MEAN,
@@ -20,7 +21,6 @@ from closerlook.figures.theme import (
     safe,
     unit_of,
 )
-from closerlook.results import measures as m
 
 _COUNTS = (m.N_CLUSTERS,)
 

@@ -7,39 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from closerlook.results import measures as m
+from closerlook import measures as m
 
-USUAL_PROBE: dict[str, str] = {
-    m.SIMILARITY_TO_FIRST: "similarity",
-    m.TRAIN_TEST_SIMILARITY: "similarity",
-    m.CENTROID_DISPLACEMENT: "centroids",
-    m.CENTROID_PATH_LENGTH: "centroids",
-    m.MEAN_DISPLACEMENT: "centroids",
-    m.RELATIVE_DISPLACEMENT: "centroids",
-    m.CENTROID_X: "centroids",
-    m.CENTROID_Y: "centroids",
-    m.DISPLACEMENT_X: "centroids",
-    m.DISPLACEMENT_Y: "centroids",
-    m.EXPLAINED_VARIANCE: "centroids",
-    m.ACCURACY: "linear",
-    m.MACRO_F1: "linear",
-    m.MAJORITY_ACCURACY: "linear",
-} | dict.fromkeys(
-    (
-        m.N_CLUSTERS,
-        m.N_LABELS,
-        m.N_EXAMPLES,
-        m.IS_LINEAR,
-        m.N_CONTRADICTIONS,
-        m.LABEL_DISTANCE,
-        m.MIN_DISTANCE,
-        m.MEAN_MIN_DISTANCE,
-        m.MEAN_DISTANCE,
-        m.INSIDE_MEAN,
-        m.INSIDE_MAX,
-    ),
-    "direct",
-)
+_PROBES = ("direct", "similarity", "centroids", "linear")
+USUAL_PROBE = {name: one.probe for name, one in m.MEASURES.items() if one.probe in _PROBES}
 """The probe that is the first source of each measure; other probes may measure the same thing their way."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from closerlook import measures as m
 from closerlook.figures.changes import SUMMARY_MEASURES
 from closerlook.figures.layers import format_number
 from closerlook.figures.select import rows_of, snapshots_of
@@ -13,7 +14,6 @@ from closerlook.files import write_text
 from closerlook.report.page import render
 from closerlook.report.sections import choices, sections
 from closerlook.report.summary import label_rows, sentences, summary_rows
-from closerlook.results import measures as m
 from closerlook.results.run import RunResults
 from closerlook.tracking.redaction import redact
 

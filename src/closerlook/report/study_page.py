@@ -7,12 +7,12 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from closerlook import measures as m
 from closerlook.figures.layers import format_number
 from closerlook.figures.theme import name_of
 from closerlook.files import write_text
 from closerlook.report.page import render
 from closerlook.report.sections import Section, Slot
-from closerlook.results import measures as m
 from closerlook.study import figures as draw
 from closerlook.study.cells import StudyCell
 from closerlook.study.claims import headline

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from closerlook import measures as m
 from closerlook.figures.changes import SUMMARY_MEASURES, Change, change_of, split_for
 from closerlook.figures.layers import format_number
 from closerlook.figures.select import gains, label_series, layers_of, rows_of, snapshots_of
-from closerlook.results import measures as m
 
 
 @dataclass(frozen=True)

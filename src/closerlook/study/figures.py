@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from closerlook import measures as m
 from closerlook.figures.displacements import displacement_arrows
 from closerlook.figures.distances import labels_over_training
 from closerlook.figures.paths import centroid_paths
@@ -18,7 +19,6 @@ from closerlook.figures.study import (
     memorisation_curves,
 )
 from closerlook.figures.theme import nothing_to_draw
-from closerlook.results import measures as m
 from closerlook.study.cells import StudyCell
 from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
 from closerlook.study.summary import CrossMatrix, StudySummary

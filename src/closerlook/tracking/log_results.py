@@ -13,9 +13,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
+from closerlook import measures as m
 from closerlook.figures.changes import SUMMARY_MEASURES, change_of, split_for
 from closerlook.figures.select import evenly, label_series, layers_of, rows_of, snapshots_of, splits_of
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, to_table
 from closerlook.results.run import RunInfo, RunResults
 from closerlook.tracking import metric_names as names

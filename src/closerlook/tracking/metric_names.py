@@ -10,7 +10,7 @@
 ``before/...``, ``after/...``, ``change/...``  summary values of ``probe/`` series: ``before/train/layer_06/n_clusters``
 ===========================================  =========================================================
 
-Units and ranges are those of :mod:`closerlook.results.measures`.
+Units and ranges are those of :mod:`closerlook.measures`.
 """
 
 from __future__ import annotations

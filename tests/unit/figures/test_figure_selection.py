@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from closerlook import measures as m
 from closerlook.figures.changes import change_of, split_for
 from closerlook.figures.select import (
     cluster_order,
@@ -18,7 +19,6 @@ from closerlook.figures.select import (
     space_measures,
     splits_of,
 )
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, to_table
 
 

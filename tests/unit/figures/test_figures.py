@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from closerlook import measures as m
 from closerlook.figures.displacements import displacement_arrows
 from closerlook.figures.distances import label_distance_heatmap, labels_over_training, line_colours
 from closerlook.figures.layers import before_after, format_number, layer_map
@@ -16,7 +17,6 @@ from closerlook.figures.paths import centroid_paths
 from closerlook.figures.select import distance_matrices, label_series, rows_of
 from closerlook.figures.theme import axis_title, safe, short, spread
 from closerlook.figures.training import metric_panels, training_curves
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, to_table
 
 

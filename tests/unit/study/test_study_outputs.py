@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import pytest
 from rich.console import Console
 
+from closerlook import measures as m
 from closerlook.figures.study import (
     clusters_before_after,
     cross_task_matrix,
@@ -19,7 +20,6 @@ from closerlook.figures.study import (
     memorisation_curves,
 )
 from closerlook.report.study_page import render_study_page
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, to_table
 from closerlook.study import figures as draw
 from closerlook.study.cells import cells_of
