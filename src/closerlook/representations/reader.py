@@ -90,6 +90,11 @@ class SnapshotReader:
             self._labels[split] = self.examples(split)["label"].to_numpy(dtype=object).astype(str)
         return self._labels[split]
 
+    @property
+    def identity(self) -> str:
+        """What tells these snapshots from others that were in the same folder before."""
+        return repr(sorted(self._stamps.items()))
+
     def is_as_read(self, steps: Iterable[int]) -> bool:
         """Whether these snapshots are still the ones on disk: nobody deleted or replaced them meanwhile."""
         return all(_stamp(self.root / step_folder(step)) == self._stamps[step] for step in steps)

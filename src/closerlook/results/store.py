@@ -23,6 +23,9 @@ from closerlook.results.sealed import read_sealed, write_sealed
 
 CELLS_FILE = "cells.jsonl"
 TABLE_FILE = "results.parquet"
+RANDOM_ENCODER = "_random_encoder"
+"""What the names of probes on an untrained encoder end with."""
+
 _MADE_FILE = "made.json"
 _SYNC_SECONDS = 1.0
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -111,6 +114,13 @@ class ResultStore:
     def table_file(self) -> Path:
         """The tidy table."""
         return self.folder / TABLE_FILE
+
+    @property
+    def left_out(self) -> str:
+        """What could not be read, in words; empty when all could."""
+        damaged = f"{self.damaged} cut or damaged line(s)" if self.damaged else ""
+        foreign = f"{self.foreign} line(s) of another version" if self.foreign else ""
+        return " and ".join(filter(None, (damaged, foreign)))
 
     def __contains__(self, key: CellKey) -> bool:
         cell = self._cells.get(key.place)
@@ -235,7 +245,7 @@ class ResultStore:
 
 def _spans_snapshots(cell: Cell) -> bool:
     """Whether a cell is of all snapshots at once, or of an encoder that no snapshot is of."""
-    return cell.key.place.step is None or cell.key.place.probe.endswith("_random_encoder")
+    return cell.key.place.step is None or cell.key.place.probe.endswith(RANDOM_ENCODER)
 
 
 def _order(place: Place) -> tuple[str, int, str, int]:
