@@ -202,8 +202,8 @@ def _intact_digest(run: RunDir) -> str:
         if expected not in (None, _digests[key]):
             del _digests[key]
             raise RunError(
-                f"{path} is damaged, or the checkpoint of another run: its SHA-256 is not the one that was recorded when "
-                "training ended. Put the old file back, or train the run again with overwrite=true"
+                f"{path} is damaged, or the checkpoint of another run: its SHA-256 is not the one that was recorded "
+                "when training ended. Put the old file back, or train the run again with overwrite=true"
             )
     return _digests[key]
 

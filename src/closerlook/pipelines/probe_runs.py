@@ -6,7 +6,7 @@ Finished cells are kept, so the same call goes on after an interruption and cost
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
@@ -101,9 +101,7 @@ class _Job:
     configs: dict[Path, dict[str, Any]]
 
 
-def probe_runs(
-    config: ProbeConfig, *, progress: Progress, on_end: Callable[[SpaceEnd], None]
-) -> tuple[SpaceEnd, ...]:
+def probe_runs(config: ProbeConfig, *, progress: Progress, on_end: Callable[[SpaceEnd], None]) -> tuple[SpaceEnd, ...]:
     """Probe every finished run below ``config.runs``, then the wanted other tasks in each of their encoders.
 
     Reports and W&B runs are made for the runs' own spaces; other tasks' spaces show up when the runs are joined.
@@ -172,7 +170,9 @@ def cross_spaces(runs: dict[Space, dict[str, Any]], wanted: Any) -> list[Space]:
     """
     if wanted is None:
         return []
-    tuned_on = {space: str((config.get("task") or {}).get("name") or space.run.info().task) for space, config in runs.items()}
+    tuned_on = {
+        space: str((config.get("task") or {}).get("name") or space.run.info().task) for space, config in runs.items()
+    }
     names = sorted(set(tuned_on.values())) if wanted == ALL_TASKS else task_names(wanted)
     return [Space(space.run, space.path, name) for name in names for space in runs if name != tuned_on[space]]
 

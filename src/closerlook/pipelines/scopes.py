@@ -55,7 +55,9 @@ def scoped_probes(
 
 def plan_scoped(reader: SnapshotReader, probes: Iterable[ScopedProbe]) -> list[Work]:
     """The independent cells of all probes, each once, the last snapshot's first."""
-    found = (Work(one.probe, key, scope) for one in probes for scope in one.scopes for key in one.probe.cells(reader, scope))
+    found = (
+        Work(one.probe, key, scope) for one in probes for scope in one.scopes for key in one.probe.cells(reader, scope)
+    )
     return last_first(list({work.key: work for work in found}.values()))
 
 
@@ -77,9 +79,7 @@ def union(probes: Iterable[ScopedProbe]) -> Scope:
     )
 
 
-def choose_scope(
-    reader: SnapshotReader, steps: Any, layers: Any, splits: Sequence[str], *, stored_only: bool
-) -> Scope:
+def choose_scope(reader: SnapshotReader, steps: Any, layers: Any, splits: Sequence[str], *, stored_only: bool) -> Scope:
     """Turn ``all``, ``first_last``, ``last``, ``blocks`` and lists into steps, layers and splits that are there.
 
     Raises:

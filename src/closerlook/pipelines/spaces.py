@@ -17,8 +17,8 @@ from closerlook.representations.writer import SnapshotWriter, discard_unfinished
 from closerlook.results.run import RunError, RunInfo
 
 if TYPE_CHECKING:
-    from closerlook.data.datamodule import CorpusDataModule
     from closerlook.data.corpus import Corpus
+    from closerlook.data.datamodule import CorpusDataModule
     from closerlook.models.encoder import PooledEncoder
 
 _SPLITS = ("train", "test")
@@ -193,9 +193,7 @@ def _write(
     except BaseException:
         writer.abort()
         raise
-    publish(
-        root, moment.step, epoch=moment.epoch, layers=layers, dtype=dtype, n_features=n_features, n_examples=sizes
-    )
+    publish(root, moment.step, epoch=moment.epoch, layers=layers, dtype=dtype, n_features=n_features, n_examples=sizes)
 
 
 def _vectors(encoder: PooledEncoder, texts: Texts, layers: tuple[int, ...]) -> Chunks:

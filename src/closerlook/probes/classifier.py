@@ -185,8 +185,17 @@ class SelectivityAnalysis(TrainTestProbe):
         """Selectivity of one layer; the control labels go by the lower-cased form of an example."""
         X, y, X_test, y_test = read_train_test(reader, key)
         forms, test_forms = (reader.examples(split).form.str.lower().tolist() for split in ("train", "test"))
-        settings = {"n_controls": self.n_controls, "random_state": self.random_state, "C": self.C}
-        found = selectivity(X, y, forms, X_test, y_test, test_forms, **settings)
+        found = selectivity(
+            X,
+            y,
+            forms,
+            X_test,
+            y_test,
+            test_forms,
+            n_controls=self.n_controls,
+            random_state=self.random_state,
+            C=self.C,
+        )
         note = f"{found.seen_type_share:.0%} of the test types occur in training; control: mean control accuracy"
         return [
             ResultRow(

@@ -107,7 +107,9 @@ class Similarity(Derived):
         ]
 
     def _row(self, at: Where, measure: str, A: np.ndarray, B: np.ndarray, method: Method) -> ResultRow:
-        found = spatial_similarity(A, B, method=method, n_permutations=self.n_permutations, n_bootstrap=self.n_bootstrap)
+        found = spatial_similarity(
+            A, B, method=method, n_permutations=self.n_permutations, n_bootstrap=self.n_bootstrap
+        )
         p = f"Mantel p = {found.p_value:.3g} over {found.n_permutations} permutations"
         return ResultRow(
             *at,

@@ -135,9 +135,7 @@ def distance_rows(found: LabelDistances, at: Where) -> list[Finding]:
         (m.INSIDE_MAX, found.inside_max, "no cluster of two examples"),
     ):
         for label, value in zip(found.classes, values.tolist(), strict=True):
-            rows.append(
-                ResultRow(*at, measure, label, value=defined(value), note=why if math.isnan(value) else "")
-            )
+            rows.append(ResultRow(*at, measure, label, value=defined(value), note=why if math.isnan(value) else ""))
     return [*rows, LabelPairs(*at, m.LABEL_DISTANCE, found.classes, upper, reason)]
 
 

@@ -134,15 +134,17 @@ class MemorisationAnalysis(TrainTestProbe):
 
 
 def _rows(at: Where, seen: np.ndarray, unseen: np.ndarray, note: str) -> list[ResultRow]:
-    """Rows from the share of fits that are right on each example; their sums need not be whole, which intervals allow."""
+    """Rows from the share of fits that are right on each example; intervals take sums that are not whole."""
     n, n_unseen = len(seen), len(unseen)
     a, b = float(seen.sum()), float(unseen.sum())
-    of_seen, of_unseen, of_gap = wilson_interval(a, n), wilson_interval(b, n_unseen), newcombe_interval(a, n, b, n_unseen)
+    of_seen, of_unseen, of_gap = (
+        wilson_interval(a, n),
+        wilson_interval(b, n_unseen),
+        newcombe_interval(a, n, b, n_unseen),
+    )
     gap = a / n - b / n_unseen
     return [
-        ResultRow(
-            *at.of("train"), m.SUBTEST_ACCURACY, value=a / n, low=of_seen.low, high=of_seen.high, n=n, note=note
-        ),
+        ResultRow(*at.of("train"), m.SUBTEST_ACCURACY, value=a / n, low=of_seen.low, high=of_seen.high, n=n, note=note),
         ResultRow(
             *at.of("test"),
             m.UNSEEN_ACCURACY,

@@ -10,7 +10,7 @@ import yaml  # type: ignore[import-untyped]
 _MOST_BYTES = 1 << 22
 
 
-class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
+class _PlainLoader(yaml.SafeLoader):
     """Without aliases: a few of them, one inside the other, stand for more values than memory holds."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:

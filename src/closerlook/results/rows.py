@@ -100,7 +100,7 @@ class LabelPairs:
     def columns(self) -> dict[str, Any]:
         """Columns of the tidy table, see :func:`table_of`: all pairs, or of many labels the nearest ones."""
         listed = len(self.labels) <= MOST_LABELS_IN_TABLES
-        first, second, values = _all_pairs(self) if listed else _nearest_pairs(self)
+        first, second, values = (*_pairs(self.labels), self.values) if listed else _nearest_pairs(self)
         undefined = np.isnan(values)
         note: Any = [self.note if missing else "" for missing in undefined.tolist()] if undefined.any() else ""
         if not listed:
@@ -119,7 +119,9 @@ COLUMNS: tuple[str, ...] = (
 
 TEXT = ("probe", "measure", "split", "label", "other", "note")
 FLOATS = ("epoch", "value", "low", "high", "control")
-_DTYPES = dict.fromkeys(TEXT, "str") | dict.fromkeys(FLOATS, "float64") | {"step": "int64", "layer": "int64", "n": "Int64"}
+_DTYPES = (
+    dict.fromkeys(TEXT, "str") | dict.fromkeys(FLOATS, "float64") | {"step": "int64", "layer": "int64", "n": "Int64"}
+)
 
 
 def defined(value: float) -> float | None:
@@ -165,10 +167,6 @@ def _column(name: str, values: Any, n: int) -> np.ndarray:
 def _pairs(labels: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     first, second = zip(*combinations(labels, 2), strict=True) if len(labels) > 1 else ((), ())
     return np.array(first, dtype=object), np.array(second, dtype=object)
-
-
-def _all_pairs(pairs: LabelPairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return (*_pairs(pairs.labels), pairs.values)
 
 
 def _nearest_pairs(pairs: LabelPairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

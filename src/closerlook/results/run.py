@@ -10,6 +10,12 @@ import pandas as pd
 
 from closerlook.errors import UserError
 
+CONFIG_FILE = "config.yaml"
+RESULTS_FOLDER = "results"
+SNAPSHOTS_FOLDER = "snapshots"
+HISTORY_FILE = "metrics.csv"
+REPORT_FILE = "report.html"
+
 
 class RunError(UserError):
     """A run directory that cannot be used; the message says what is missing and what to do."""
@@ -90,8 +96,8 @@ class RunState:
     """
 
     status: str
-    identity: str
-    changed: str
+    identity: str = ""
+    changed: str = ""
     error: str = ""
     traceback: str = ""
     pid: int = 0

@@ -304,8 +304,10 @@ def _decode_pairs(content: dict[str, Any]) -> LabelPairs:
     return LabelPairs(place, float(content["epoch"]), measure, labels, values, note)
 
 
-_KINDS: dict[str, set[type]] = dict.fromkeys(TEXT, {str}) | dict.fromkeys(FLOATS, {float, int, type(None)})
-_KINDS |= {"step": {int}, "layer": {int}, "n": {int, type(None)}}
+_NUMBERS: set[type] = {float, int, type(None)}
+_KINDS: dict[str, set[type]] = {"step": {int}, "layer": {int}, "n": {int, type(None)}}
+_KINDS |= dict.fromkeys(FLOATS, _NUMBERS)
+_KINDS |= {name: {str} for name in TEXT}
 _LARGEST = 2**62
 
 

@@ -16,8 +16,12 @@ from closerlook.figures.layers import before_after, layer_map
 from closerlook.figures.paths import centroid_paths
 from closerlook.figures.theme import axis_title, safe, short, spread
 from closerlook.figures.training import metric_panels, training_curves
-from closerlook.results.rows import ResultRow, to_table
+from closerlook.results.rows import Place, ResultRow, to_table
 from closerlook.results.tables import distance_matrices, label_series, rows_of
+
+
+def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
+    return ResultRow(Place(probe, layer, split, step), epoch, measure, *labels, **values)
 
 
 def many_labels(n, n_steps=4):
@@ -29,11 +33,11 @@ def many_labels(n, n_steps=4):
         gaps = np.abs(position[:, None] - position) * (1 + step * np.sqrt(position[:, None] + position))
         np.fill_diagonal(gaps, np.inf)
         for i in range(n):
-            rows.append(ResultRow("direct", m.MIN_DISTANCE, *where, f"label {i:02d}", value=float(gaps[i].min())))
-            rows.append(ResultRow("centroids", m.CENTROID_X, *where, f"label {i:02d}", value=float(i * step)))
-            rows.append(ResultRow("centroids", m.CENTROID_Y, *where, f"label {i:02d}", value=float(position[i])))
+            rows.append(result_row("direct", m.MIN_DISTANCE, *where, f"label {i:02d}", value=float(gaps[i].min())))
+            rows.append(result_row("centroids", m.CENTROID_X, *where, f"label {i:02d}", value=float(i * step)))
+            rows.append(result_row("centroids", m.CENTROID_Y, *where, f"label {i:02d}", value=float(position[i])))
             rows += [
-                ResultRow("direct", m.LABEL_DISTANCE, *where, f"label {i:02d}", f"label {j:02d}", float(gaps[i, j]))
+                result_row("direct", m.LABEL_DISTANCE, *where, f"label {i:02d}", f"label {j:02d}", float(gaps[i, j]))
                 for j in range(i)
             ]
     return to_table(rows)
@@ -151,7 +155,7 @@ def test_heatmap_thins_snapshots_evenly():
 
 def test_labels_that_look_like_numbers_stay_names():
     rows = [
-        ResultRow("direct", m.LABEL_DISTANCE, 0, 0.0, 0, "train", a, b, value=1.0)
+        result_row("direct", m.LABEL_DISTANCE, 0, 0.0, 0, "train", a, b, value=1.0)
         for a, b in [("1", "2"), ("1", "1e3"), ("2", "1e3")]
     ]
     figure = label_distance_heatmap(to_table(rows), layer=0)

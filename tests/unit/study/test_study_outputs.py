@@ -20,7 +20,7 @@ from closerlook.figures.study import (
     memorisation_curves,
 )
 from closerlook.report.study_page import render_study_page
-from closerlook.results.rows import ResultRow, to_table
+from closerlook.results.rows import Place, ResultRow, to_table
 from closerlook.study import figures as draw
 from closerlook.study.cells import cells_of
 from closerlook.study.claims import claims_of
@@ -29,6 +29,10 @@ from closerlook.study.join import Study, load_study
 from closerlook.study.summary import summarise
 from closerlook.study.terminal import number, print_study
 from closerlook.tracking.study_run import claims_markdown, summary_values
+
+
+def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
+    return ResultRow(Place(probe, layer, split, step), epoch, measure, *labels, **values)
 
 
 @pytest.fixture
@@ -180,7 +184,7 @@ def test_clusters_are_on_a_logarithmic_axis_where_they_fall_by_a_decade(before: 
 
 
 def test_lines_of_layers_have_bands_where_there_are_intervals() -> None:
-    rows = [ResultRow("similarity", m.SIMILARITY_TO_FIRST, s, s / 5, layer, "train", value=1 - s * layer / 50,
+    rows = [result_row("similarity", m.SIMILARITY_TO_FIRST, s, s / 5, layer, "train", value=1 - s * layer / 50,
                       low=0.1 if layer == 2 else None, high=0.9 if layer == 2 else None)
             for layer in (1, 2) for s in (0, 5, 10)]  # fmt: skip
     figure = layers_over_training(to_table(rows), m.SIMILARITY_TO_FIRST, split="train")
@@ -201,7 +205,7 @@ def test_lengths_put_the_farthest_label_on_top(tables: ModuleType) -> None:
 def test_memorisation_has_one_line_seen_and_one_unseen() -> None:
     lines = (("subtest_accuracy", "train"), ("unseen_accuracy", "test"))
     rows = [
-        ResultRow("memorisation", measure, s, s / 5, 4, split, value=0.5 + s / 50)
+        result_row("memorisation", measure, s, s / 5, 4, split, value=0.5 + s / 50)
         for measure, split in lines
         for s in (0, 10)
     ]
