@@ -22,7 +22,7 @@ from closerlook.data.task_settings import TaskSettings
 from closerlook.data.tasks import load_corpus
 from closerlook.files import sha256_of
 from closerlook.locks import locked
-from closerlook.models.settings import SnapshotSettings
+from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.pipelines.provenance import git_commit, now, versions
 from closerlook.pipelines.scopes import choose_layers
 from closerlook.pipelines.spaces import Moment, Texts, build_space, store_examples, store_space, take_over_first

@@ -13,7 +13,7 @@ from closerlook.config import ProbeConfig
 from closerlook.data.task_settings import TaskSettings
 from closerlook.data.tasks import load_corpus
 from closerlook.locks import locked
-from closerlook.models.settings import SnapshotSettings
+from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.pipelines.spaces import Moment, build_space, store_examples, store_space
 from closerlook.probes.runner import plan_cells, run_probes
 from closerlook.probes.space_probe import Scope, SpaceProbe

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from closerlook.data.task_settings import TaskSettings
-from closerlook.models.settings import SnapshotSettings
+from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.representations.format import SnapshotError, examples_file, read_examples
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
@@ -85,8 +85,8 @@ def build_space(
 
     from closerlook.data.datamodule import CorpusDataModule
     from closerlook.models.encoder import PooledEncoder
+    from closerlook.models.encoder_settings import ModelSettings
     from closerlook.models.loading import load_encoder
-    from closerlook.models.settings import ModelSettings
 
     chosen = {"trust_remote_code": trust_remote_code} | ({"random_init": True} if untrained else {})
     model = ModelSettings(**config["model"] | chosen)
@@ -101,12 +101,12 @@ def build_space(
         corpus,
         loaded.tokenizer,
         eval_batch_size=snapshot.get("batch_size") or config["finetuning"]["eval_batch_size"],
-        max_length=min(task.max_length or loaded.max_length, loaded.max_length),
         allow_truncation=task.allow_truncation,
         allow_dropped_words=task.allow_dropped_words,
+        **loaded.encoding_options(task.max_length),
     )
     data.setup()
-    encoder = PooledEncoder(loaded.backbone, corpus.level, model.sentence_pooling)
+    encoder = PooledEncoder(loaded, corpus.level, final_norm=config["snapshot"].get("final_norm", True))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return encoder.eval().to(device), data
 
