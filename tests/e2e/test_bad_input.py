@@ -259,7 +259,7 @@ def test_a_flipped_bit_fails_the_cells_that_read_it_and_no_others(copied: Path) 
     assert Path(file).name in outcome.probes.failed[0].error
     assert "Delete the folder" in outcome.probes.failed[0].error
     after = {cell.key for cell in ResultStore(copied / "results").cells()}
-    assert {key for key in before if key.probe == "linear"} <= after
+    assert {key for key in before if key.place.probe == "linear"} <= after
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,11 @@ def test_first_snapshot_has_not_moved_and_is_like_itself(probed_run: Path) -> No
 
 def test_live_probes_are_not_computed_again(probed_run: Path) -> None:
     store = ResultStore(probed_run / "results")
-    live = [c for c in store.cells() if c.key.probe == "direct" and c.key.layer == 2 and c.key.split == "train"]
+    live = [
+        c
+        for c in store.cells()
+        if c.key.place.probe == "direct" and c.key.place.layer == 2 and c.key.place.split == "train"
+    ]
     assert len(live) == 3
     outcome = probe(typed(config("probe", f"run_dir={probed_run}", "n_jobs=1", "logger=none", "report=false")))
     assert outcome.probes.n_computed == 0

@@ -168,9 +168,9 @@ def test_scopes_hold_each_probe_to_its_own_place(tuned: Path, study_module: Modu
     scopes = "scopes={direct:[{layers:last,steps:first_last},{layers:blocks,steps:[0],splits:[train]}]}"
     run_each(study_module, root, "each=true", "probe=[direct,linear]", "layers=[0,2]", f"+{scopes}", "report=false")
     cells = [cell.key for cell in ResultStore(root / OWN[2] / "results").cells()]
-    direct = {(key.step, key.layer, key.split) for key in cells if key.probe == "direct"}
+    direct = {(key.place.step, key.place.layer, key.place.split) for key in cells if key.place.probe == "direct"}
     assert direct == {(0, 2, "train"), (0, 2, "test"), (8, 2, "train"), (8, 2, "test"), (0, 1, "train")}
-    linear = {(key.step, key.layer) for key in cells if key.probe == "linear"}
+    linear = {(key.place.step, key.place.layer) for key in cells if key.place.probe == "linear"}
     assert linear == {(step, layer) for step in (0, 4, 8) for layer in (0, 2)}
     with pytest.raises(RunError, match=r"scopes.dircet: no such probe; expected one of centroids, direct"):
         run_each(study_module, root, "each=true", "+scopes={dircet:{layers:last}}")

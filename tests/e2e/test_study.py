@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -98,8 +99,7 @@ def test_cross_task_of_the_own_task_would_give_the_runs_own_vectors(
     """The same examples through the reloaded checkpoint are the vectors that training stored at its end."""
     copy = tmp_path / "run"
     shutil.copytree(study_runs / "trec6/tiny/seed-0", copy, ignore=shutil.ignore_patterns("results", "wandb"))
-    info = json.loads((copy / "run.json").read_text())
-    (copy / "run.json").write_text(json.dumps(info | {"task": "another"}))
+    RunDir(copy).save_info(replace(RunDir(copy).info(), task="another"))
     task = task_settings("trec6", data_dir=str(data_dir), limit_train_texts=64, limit_test_texts=32)
     found = run_cross_task(RunDir(copy), task)
     ours, theirs = SnapshotReader(found.run.snapshots), SnapshotReader(copy / "snapshots")

@@ -173,7 +173,7 @@ def _bundles(todo: list[Work]) -> list[list[Work]]:
     bundles: list[list[Work]] = []
     open_chains: dict[object, list[Work]] = {}
     for one in todo:
-        chain = one.key.place._replace(step=None), one.probe
+        chain = one.key.place._replace(step=None), one.scope
         bundle = open_chains.get(chain)
         if bundle is None or len(bundle) >= one.probe.chain:
             bundle = open_chains[chain] = []
