@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -185,8 +186,10 @@ def test_trouble_of_one_run_stays_its_own(project: Path, tuned: Path, tmp_path: 
     content = bytearray(vectors.read_bytes())
     content[500] ^= 1
     vectors.write_bytes(bytes(content))
-    state = root / OWN[2] / "state.json"
-    state.write_text(state.read_text().replace('"finished"', '"interrupted"'))
+    third = RunDir(root / OWN[2])
+    state = third.state()
+    assert state is not None
+    third.save_state(replace(state, status="interrupted"))
     command = [sys.executable, str(project / "probe.py"), "runs=runs", "study=quick", "n_jobs=1", "logger=none"]
     done = subprocess.run(
         command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=300, check=False
@@ -198,7 +201,7 @@ def test_trouble_of_one_run_stays_its_own(project: Path, tuned: Path, tmp_path: 
     assert "1 failed; the others are probed and joined" in done.stderr
     assert f"probe.py run_dir=runs/{OWN[1]} study=quick n_jobs=1 logger=none cross_task=null" in done.stderr
     assert "Traceback" not in done.stderr
-    assert f"{OWN[1]}: 3 cell(s)" in (root / "study.html").read_text(encoding="utf-8")
+    assert "(3 cells, e.g. direct train layer 2 step 8)" in (root / "study.html").read_text(encoding="utf-8")
     claims = json.loads((root / "claims.json").read_text(encoding="utf-8"))
     assert {run["path"]: run["n_rows"] > 0 for run in claims["runs"]}[OWN[0]]
 
