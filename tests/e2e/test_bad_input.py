@@ -158,7 +158,7 @@ TRAIN_CASES = [
     Case("vectors that are not finite", "vector of (train|test) example", "got NaN or infinity", "expected numbers", "Lower the learning rate", ("finetuning.learning_rate=1e30",)),
     Case("a dataset id that is not to be had", "dataset 'no-such/dataset'", "not in the cache", "not looked for on the hub", "Check the id", ("task=text_classification", "task.dataset=no-such/dataset")),
     Case("a model id that is not to be had", "model 'no-such/model'", "not in the local cache", "local folder with config.json", "Check the id", ("model.source=no-such/model",)),
-    Case("a folder without a model", "data has", "has no model.safetensors", "Only safetensors", "Convert them", ("model.source={folder}",), {"config.json": "{}"}),
+    Case("a folder without a model", "data has", "has no weights", "expected model.safetensors or", "Write them", ("model.source={folder}",), {"config.json": "{}"}),
     Case("a checkpoint that is not there", "ckpt_path=none.ckpt", "no such file", "Leave it null", "to start anew", ("ckpt_path=none.ckpt",)),
 ]  # fmt: skip
 
