@@ -16,7 +16,6 @@ import wandb
 
 from closerlook import measures as m
 from closerlook.files import write_json
-from closerlook.results.rows import ResultRow, to_table
 from closerlook.results.run import RunResults
 from closerlook.results.tables import SUMMARY_MEASURES, change_of, layers_of, split_for, splits_of
 from closerlook.tracking import metric_names as names
@@ -101,14 +100,13 @@ def log_results(run: wandb.Run, results: RunResults, label_layers: Sequence[int]
 
 
 @harmless
-def log_live(target: Any, rows: Sequence[ResultRow]) -> None:
-    """Rows of a probe that runs while training.
+def log_live(target: Any, table: pd.DataFrame) -> None:
+    """Results of a probe that runs while training.
 
     Args:
         target: A W&B run, or any Lightning logger.
-        rows: Rows of any number of snapshots; pairs of labels are left out.
+        table: Tidy results of any number of snapshots; pairs of labels are left out.
     """
-    table = to_table(rows)
     run = getattr(target, "experiment", target)
     for row in _history(table, sorted(table["layer"].unique())):
         if hasattr(run, "define_metric"):
@@ -180,8 +178,7 @@ def _unsent(row: dict[str, float], sent: dict[str, dict[str, float]]) -> dict[st
 def _log_at_end(run: wandb.Run, table: pd.DataFrame, charts: dict[str, Any]) -> None:
     """Charts and tables over all snapshots, at the moment of the last one."""
     if charts:
-        last = table.loc[table["step"].idxmax()]
-        run.log({names.EPOCH: float(last["epoch"]), names.UPDATE: float(last["step"])} | charts)
+        run.log({names.EPOCH: float(table["epoch"].max()), names.UPDATE: float(table["step"].max())} | charts)
 
 
 def summary_values(results: RunResults) -> dict[str, float]:

@@ -129,7 +129,7 @@ def _init(
         project=settings.project or DEFAULT_PROJECT,
         entity=settings.entity,
         group=settings.group or info.group,
-        name=settings.name or (info.title if job_type == "train" else f"{info.title} ({job_type})"),
+        name=settings.name or (f"{info.title} (probe)" if job_type == "probe" else info.title),
         job_type=job_type,
         tags=list(settings.tags),
         notes=redact(settings.notes),
@@ -152,7 +152,13 @@ def _record(run: wandb.Run, run_dir: Path, job_type: str, before: dict[str, Any]
     """Note the run in the run directory, so that people and later jobs find it; say so when it is a second one."""
     folder = "" if run.disabled else _relative(run.settings.sync_dir, run_dir)
     earlier = [one for one in [*before.get("earlier", []), before.get("folder")] if one]
-    entry = {"id": run.id, "folder": folder, "project": run.project, "entity": run.entity, "group": run.group}
+    entry: dict[str, Any] = {
+        "id": run.id,
+        "folder": folder,
+        "project": run.project,
+        "entity": run.entity,
+        "group": run.group,
+    }
     sent = {"url": run.url, "path": f"{run.entity}/{run.project}"} if is_online(run) else {"url": None, "path": None}
     entry |= {"name": run.name, "tags": list(run.tags or ()), "earlier": earlier}
     write_record(run_dir, job_type, entry | sent)

@@ -79,7 +79,7 @@ class WandbSettings:
         Args:
             trained: Its entry in ``wandb.json``, or its ``logger.wandb`` settings.
         """
-        open_ones = {name: trained.get(name) for name in _INHERITED if getattr(self, name) is None}
+        open_ones: dict[str, Any] = {name: trained.get(name) for name in _INHERITED if getattr(self, name) is None}
         return replace(self, **open_ones, tags=tuple(dict.fromkeys([*self.tags, *(trained.get("tags") or ())])))
 
     @property

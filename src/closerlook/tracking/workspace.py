@@ -20,15 +20,15 @@ import requests
 import wandb
 
 from closerlook import measures as m
-from closerlook.files import write_json
 from closerlook.figures.theme import capital, name_of
+from closerlook.files import write_json
 from closerlook.results.tables import SUMMARY_MEASURES, USUAL_PROBE, split_for
 from closerlook.study.claims import headline
 from closerlook.study.verdicts import Claim
 from closerlook.tracking import metric_names as names
+from closerlook.tracking.study_run import CLAIM_CELLS, CLAIMS, CLUSTERS, JOB_TYPE, MAIN_TABLE, claims_markdown
 from closerlook.tracking.wandb_run import without_key
 from closerlook.tracking.wandb_settings import has_key
-from closerlook.tracking.study_run import CLAIM_CELLS, CLAIMS, CLUSTERS, JOB_TYPE, MAIN_TABLE, claims_markdown
 
 WORKSPACE_FILE = "workspace.json"
 REPORT_FILE = "report.json"
