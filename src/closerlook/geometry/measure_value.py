@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,10 +36,6 @@ class MeasureValue:
     n: int = 0
     note: str = ""
     reason: str = ""
-
-    def to_dict(self, prefix: str = "") -> dict[str, float | int | str]:
-        """Return the fields by name, each name after ``prefix``."""
-        return {prefix + name: value for name, value in asdict(self).items()}
 
 
 Report = dict[str, MeasureValue]

@@ -11,7 +11,7 @@ from closerlook.geometry.validation import FloatArray, IntArray, UndefinedMeasur
 
 
 @dataclass(frozen=True)
-class LabelMoments:
+class LabelSums:
     """Sums over the rows of each label.
 
     Attributes:
@@ -25,20 +25,20 @@ class LabelMoments:
     squares: FloatArray
 
     @classmethod
-    def of(cls, X: FloatArray, codes: IntArray, n_classes: int) -> LabelMoments:
+    def of(cls, X: FloatArray, codes: IntArray, n_classes: int) -> LabelSums:
         """Sum the rows of ``X`` (n, d) by class number; centre X roughly first for precision."""
         sums = np.asarray(one_hot(codes, n_classes) @ X)
         squares = np.bincount(codes, np.einsum("ij,ij->i", X, X), n_classes).astype(np.float64)
         counts = np.bincount(codes, minlength=n_classes).astype(np.float64)
         return cls(counts, sums, squares)
 
-    def __add__(self, other: LabelMoments) -> LabelMoments:
-        """Moments of the rows of both."""
-        return LabelMoments(self.counts + other.counts, self.sums + other.sums, self.squares + other.squares)
+    def __add__(self, other: LabelSums) -> LabelSums:
+        """Sums over the rows of both."""
+        return LabelSums(self.counts + other.counts, self.sums + other.sums, self.squares + other.squares)
 
-    def __sub__(self, other: LabelMoments) -> LabelMoments:
-        """Moments without the rows of ``other``."""
-        return LabelMoments(self.counts - other.counts, self.sums - other.sums, self.squares - other.squares)
+    def __sub__(self, other: LabelSums) -> LabelSums:
+        """Sums without the rows of ``other``."""
+        return LabelSums(self.counts - other.counts, self.sums - other.sums, self.squares - other.squares)
 
     def means(self) -> FloatArray:
         """Return the (n_classes, n_features) centroids; NaN for a class without rows."""
