@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from closerlook import measures as m
-from closerlook.figures.select import rows_of
 from closerlook.report import build_report
 from closerlook.results.run import RunResults, load_run
+from closerlook.results.tables import rows_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HEATMAP = '[data-slot="label_distances"]'

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from closerlook import measures as m
-from closerlook.data.settings import TaskSettings
+from closerlook.data.task_settings import TaskSettings
 from closerlook.pipelines.spaces import build_space, store_examples, store_space
 from closerlook.probes.runner import run_probes
 from closerlook.probes.space_probe import Scope, SpaceProbe

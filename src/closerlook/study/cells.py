@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from closerlook import measures as m
-from closerlook.figures.select import rows_of
+from closerlook.results.tables import rows_of
 from closerlook.study import paper
 from closerlook.study.join import Study, StudyRun
 

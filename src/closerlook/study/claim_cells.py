@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from closerlook import measures as m
-from closerlook.figures.select import rows_of
+from closerlook.results.tables import rows_of
 from closerlook.study.cells import Moments, StudyCell, last_step, moments
 from closerlook.study.intervals import Effect
 from closerlook.study.verdicts import ClaimCell, Verdict

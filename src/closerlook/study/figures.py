@@ -10,7 +10,6 @@ from closerlook import measures as m
 from closerlook.figures.displacements import displacement_arrows
 from closerlook.figures.distances import labels_over_training
 from closerlook.figures.paths import centroid_paths
-from closerlook.figures.select import layers_of
 from closerlook.figures.study import (
     clusters_before_after,
     cross_task_matrix,
@@ -19,6 +18,7 @@ from closerlook.figures.study import (
     memorisation_curves,
 )
 from closerlook.figures.theme import nothing_to_draw
+from closerlook.results.tables import layers_of
 from closerlook.study.cells import StudyCell
 from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
 from closerlook.study.summary import CrossMatrix, StudySummary

@@ -7,8 +7,8 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from closerlook import measures as m
-from closerlook.figures.select import rows_of
 from closerlook.results.rows import COLUMNS
+from closerlook.results.tables import rows_of
 from closerlook.study.cells import StudyCell
 from closerlook.study.intervals import MIN_SEEDS
 

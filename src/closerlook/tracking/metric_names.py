@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from closerlook.figures.select import USUAL_PROBE
+from closerlook.results.tables import USUAL_PROBE
 
 EPOCH = "epoch"
 UPDATE = "update"

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from closerlook import measures as m
-from closerlook.figures.select import USUAL_PROBE
 from closerlook.files import write_json
+from closerlook.results.tables import USUAL_PROBE
 from closerlook.study.verdicts import Claim
 from closerlook.tracking import metric_names as names
 from closerlook.tracking.runs import without_key

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from closerlook import measures as m
-from closerlook.figures.select import label_series, rows_of
 from closerlook.results.rows import ResultRow
+from closerlook.results.tables import label_series, rows_of
 from closerlook.tracking.log_results import (
     artifact_name,
     declare_input,
