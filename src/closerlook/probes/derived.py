@@ -1,7 +1,7 @@
 """What follows from finished cells without reading vectors: similarity of label distances, distance against error.
 
 Similarity: Zhou & Srikumar (2022), section 4.3, the Pearson correlation of label-distance vectors, with Mantel
-permutations and a bootstrap over labels, since its entries share labels. Distance and error: DirectProbe's (2021)
+permutations and an interval over labels, since its entries share labels. Distance and error: DirectProbe's (2021)
 observation that nearly all errors fall on the closest third of the pairs, with a control.
 """
 
@@ -15,15 +15,14 @@ from functools import partial
 import numpy as np
 
 from closerlook import measures as m
-from closerlook.geometry.errors import closest_pairs_error_share, distance_error_correlation
-from closerlook.geometry.similarity import spatial_similarity
-from closerlook.geometry.train_test import align_label_distances
+from closerlook.geometry.distance_errors import closest_pairs_error_share, distance_error_correlation
+from closerlook.geometry.similarity import align_label_distances, spatial_similarity
 from closerlook.geometry.validation import UndefinedMeasureError
 from closerlook.probes.space_probe import TRAIN_TEST, digest
 from closerlook.results.rows import ResultRow, defined
 from closerlook.results.store import Cell, CellKey
 
-_VERSION = 1
+_VERSION = 2  # 2: intervals over labels leave one out at a time
 Place = tuple[str, int, str, int | None]
 """Probe, layer, split, step of a cell."""
 Where = tuple[int, float, int, str]
@@ -38,11 +37,9 @@ class Similarity:
 
     Attributes:
         n_permutations: Mantel permutations.
-        n_bootstrap: Draws of labels for the interval.
     """
 
     n_permutations: int = 199
-    n_bootstrap: int = 200
     name: str = "similarity"
 
     def plan(self, cells: Mapping[Place, Cell]) -> Iterator[Plan]:
@@ -74,7 +71,7 @@ class Similarity:
 
     def _row(self, measure: str, where: Where, A: np.ndarray, B: np.ndarray, method: str) -> ResultRow:
         found = spatial_similarity(
-            A, B, method=method, n_permutations=self.n_permutations, n_bootstrap=self.n_bootstrap  # type: ignore[arg-type]
+            A, B, method, n_permutations=self.n_permutations  # type: ignore[arg-type]
         )  # fmt: skip
         p = (
             ""
@@ -94,12 +91,10 @@ class DistanceAndError:
     Attributes:
         classifier: The probe whose confusion counts are read.
         n_permutations: Mantel permutations.
-        n_bootstrap: Draws of labels for the interval.
     """
 
     classifier: str = "linear"
     n_permutations: int = 199
-    n_bootstrap: int = 200
     name: str = "errors"
 
     def plan(self, cells: Mapping[Place, Cell]) -> Iterator[Plan]:
@@ -114,9 +109,7 @@ class DistanceAndError:
         distances, classes = _by_label(direct)
         counts = _confusion(classifier, classes)
         rows = []
-        found = distance_error_correlation(
-            distances, counts, n_permutations=self.n_permutations, n_bootstrap=self.n_bootstrap
-        )
+        found = distance_error_correlation(distances, counts, n_permutations=self.n_permutations)
         p = "" if math.isnan(found.p_value) else f"Mantel p = {found.p_value:.3g}"
         rows.append(
             ResultRow(

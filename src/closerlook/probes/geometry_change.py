@@ -13,7 +13,7 @@ from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import ResultRow, defined
 from closerlook.results.store import CellKey
 
-_VERSION = 2
+_VERSION = 3  # 3: intervals of draws; growth of centroids, of the space; single dimensions
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class GeometryAnalysis:
 
     def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
         """Measures of one space, and of its change unless it is the first."""
-        from closerlook.geometry.summary import geometry_report, space_report
+        from closerlook.geometry.change_report import geometry_report
+        from closerlook.geometry.space_report import space_report
 
         X, y = reader.vectors(int(cell.step or 0), cell.split, cell.layer), reader.labels(cell.split)
         if cell.step == scope.steps[0]:
@@ -93,7 +94,7 @@ class TrainTestAnalysis:
 
     def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
         """The paper's figure, the size-matched one, the ceiling and the gap."""
-        from closerlook.geometry.train_test import train_test_similarity
+        from closerlook.geometry.train_test_draws import train_test_similarity
 
         found = train_test_similarity(
             *read_train_test(reader, cell),
@@ -104,16 +105,17 @@ class TrainTestAnalysis:
         step, epoch, layer, _ = place(reader, cell)
         where = (step, epoch, layer, TRAIN_TEST)
         size = f"{found.n_points} points of {found.n_labels} labels in each of {found.n_draws} draws"
+        size += "; interval: where a further draw lies"
         note = "; ".join(filter(None, (found.reason, size)))
         values = (
-            (m.MATCHED_SIMILARITY, found.matched, found.matched_low, found.matched_high, found.ceiling),
-            (m.SPLIT_HALF_CEILING, found.ceiling, found.ceiling_low, found.ceiling_high, math.nan),
-            (m.TRAIN_TEST_GAP, found.gap, found.gap_low, found.gap_high, 0.0),
+            (m.MATCHED_SIMILARITY, found.matched, found.ceiling.value),
+            (m.SPLIT_HALF_CEILING, found.ceiling, math.nan),
+            (m.TRAIN_TEST_GAP, found.gap, 0.0),
         )
         return [
             ResultRow(
-                self.name, measure, *where, value=defined(value), low=defined(low), high=defined(high),
+                self.name, measure, *where, value=defined(over.value), low=defined(over.low), high=defined(over.high),
                 n=found.n_draws, control=defined(control), note=note,
             )
-            for measure, value, low, high, control in values
+            for measure, over, control in values
         ]  # fmt: skip

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from closerlook import measures as m
-from closerlook.geometry.intervals import newcombe_interval, wilson_interval
+from closerlook.geometry.confidence import newcombe_interval, wilson_interval
 from closerlook.probes.space_probe import TRAIN_TEST, Scope, digest
 from closerlook.probing.classifier_probe import standardise
 from closerlook.probing.classifier_result import check_probe_data

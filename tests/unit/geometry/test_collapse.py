@@ -4,16 +4,41 @@ from scipy.spatial.distance import pdist
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
-from closerlook.geometry.collapse import (
-    cdnv,
-    cdnv_matrix,
-    centroid_simplex,
-    nearest_centroid,
-    nearest_centroid_agreement,
-    self_duality,
-    within_between,
-)
-from closerlook.geometry.validation import UndefinedMeasureError
+from closerlook.geometry import collapse
+from closerlook.geometry.collapse import nearest_centroid, self_duality
+from closerlook.geometry.label_sums import LabelSums
+from closerlook.geometry.validation import UndefinedMeasureError, centre
+
+
+def coded(X, y):
+    return centre(np.asarray(X, dtype=float)), np.unique(y, return_inverse=True)[1]
+
+
+def label_sums(X, y):
+    space, codes = coded(X, y)
+    return LabelSums.of(space, codes, codes.max() + 1)
+
+
+def cdnv(X, y):
+    return label_sums(X, y).cdnv()
+
+
+def cdnv_matrix(X, y):
+    return label_sums(X, y).cdnv_matrix()
+
+
+def within_between(X, y):
+    return collapse.within_between(*coded(X, y)).nc1
+
+
+def centroid_simplex(X, y):
+    return collapse.centroid_simplex(*coded(X, y))
+
+
+def nearest_centroid_agreement(X, y, answers=None):
+    space, codes = coded(X, y)
+    given = codes if answers is None else np.unique(answers, return_inverse=True)[1]
+    return collapse.nearest_centroid_agreement(space, codes, given)
 
 
 def simplex(n_classes):
@@ -26,10 +51,10 @@ def around(centres, per_class, sigma, rng):
     """Points whose labels have exactly these centroids and exactly sigma^2 of variance in each feature."""
     d = centres.shape[1]
     blocks = []
-    for centre in centres:
+    for middle in centres:
         noise = rng.normal(size=(per_class, d))
         Q, _ = np.linalg.qr(noise - noise.mean(axis=0))
-        blocks.append(centre + Q * sigma * np.sqrt(per_class))
+        blocks.append(middle + Q * sigma * np.sqrt(per_class))
     return np.concatenate(blocks), np.repeat(np.arange(len(centres)), per_class)
 
 
@@ -42,8 +67,8 @@ def test_simplex_has_the_closed_forms(oracle, rng):
     # squared distance of vertices: 2 C / (C - 1); variance of a label: C features of sigma^2
     oracle("CDNV: regular simplex", cdnv(X, y), 2 * C * sigma**2 / (2 * 2 * C / (C - 1)))
     found = centroid_simplex(X, y)
-    parts = [found.equinorm, found.equiangle, found.max_angle, found.uniformity]
-    oracle("NC2 and generalised NC2: regular simplex is 0", parts, [0, 0, 0, 0])
+    parts = list(found)
+    oracle("NC2 and generalised NC2: regular simplex is 0", parts, np.zeros(5))
     assert nearest_centroid_agreement(X, y) == 1
 
 
@@ -51,7 +76,7 @@ def test_frequency_does_not_move_nc1_and_nc2(oracle, rng):
     X, y = around(rng.normal(size=(4, 6)), 20, 0.5, rng)
     again = np.concatenate([np.arange(80), np.tile(np.flatnonzero(y == 0), 3)])
     oracle("NC1: a label repeated", within_between(X[again], y[again]), within_between(X, y))
-    oracle("NC2: a label repeated", centroid_simplex(X[again], y[again]).equinorm, centroid_simplex(X, y).equinorm)
+    oracle("NC2: a label repeated", centroid_simplex(X[again], y[again]), centroid_simplex(X, y))
 
 
 def test_nc1_is_that_of_full_matrices(oracle, labelled):
@@ -60,6 +85,9 @@ def test_nc1_is_that_of_full_matrices(oracle, labelled):
     W = sum(np.cov(X[y == c].T, bias=True) for c in "abcde") / 5
     B = np.cov(means.T, bias=True)
     oracle("NC1: full matrices, pinv", within_between(X, y), np.trace(W @ np.linalg.pinv(B, rcond=1e-10)) / 5)
+    pooled = sum(np.cov(X[y == c].T, bias=True) * np.mean(y == c) for c in "abcde")
+    expected = np.trace(pooled @ np.linalg.pinv(B, rcond=1e-10)) / 5
+    oracle("NC1, pooled: full matrices, pinv", collapse.within_between(*coded(X, y)).nc1_pooled, expected)
 
 
 def test_simplex_measures_are_those_of_loops(oracle, labelled):
@@ -70,10 +98,11 @@ def test_simplex_measures_are_those_of_loops(oracle, labelled):
     cosines = [m[i] @ m[j] / norms[i] / norms[j] for i in range(5) for j in range(i)]
     logs = -np.log(pdist(m / norms[:, None]))
     found = centroid_simplex(X, y)
-    oracle("NC2 equinorm: loop", found.equinorm, np.std(norms) / np.mean(norms))
-    oracle("NC2 equiangle: loop", found.equiangle, np.std(cosines))
-    oracle("NC2 max angle: loop", found.max_angle, np.mean(np.abs(np.array(cosines) + 0.25)))
-    oracle("generalised NC2: loop", found.uniformity, np.std(logs) / abs(np.mean(logs)))
+    oracle("NC2 equinorm: loop", found.nc2_equinorm, np.std(norms) / np.mean(norms))
+    oracle("NC2 equinorm, sample: numpy", found.nc2_equinorm_sample, np.std(norms, ddof=1) / np.mean(norms))
+    oracle("NC2 equiangle: loop", found.nc2_equiangle, np.std(cosines))
+    oracle("NC2 max angle: loop", found.nc2_max_angle, np.mean(np.abs(np.array(cosines) + 0.25)))
+    oracle("generalised NC2: loop", found.gnc2_uniformity, np.std(logs) / abs(np.mean(logs)))
 
 
 def test_cdnv_is_that_of_a_loop_and_leaves_singletons_out(oracle, labelled):
@@ -97,7 +126,7 @@ def test_invariance(oracle, labelled, rotation):
     moved = 0.01 * X @ rotation(6) + 30
     for measure in (cdnv, within_between):
         oracle(f"{measure.__name__}: rotated, shifted, scaled", measure(moved, y), measure(X, y), atol=1e-8)
-    oracle("NC2: rotated, shifted, scaled", centroid_simplex(moved, y).uniformity, centroid_simplex(X, y).uniformity)
+    oracle("NC2: rotated, shifted, scaled", centroid_simplex(moved, y), centroid_simplex(X, y))
 
 
 def test_nearest_centroid_is_sklearns(oracle, labelled):
@@ -119,23 +148,14 @@ def test_self_duality(oracle, rng):
     w, m = W - W.mean(axis=0), M - M.mean(axis=0)
     cosine = np.sum(w * m) / np.linalg.norm(w) / np.linalg.norm(m)
     oracle("NC3: law of cosines", self_duality(W, M), np.sqrt(2 - 2 * cosine))
-    with pytest.raises(ValueError, match="expected the same"):
-        self_duality(W[:3], M)
     with pytest.raises(UndefinedMeasureError, match="same for all classes"):
         self_duality(np.ones((4, 7)), M)
 
 
 @pytest.mark.parametrize("measure", [cdnv, within_between])
-def test_degenerate(measure, labelled):
-    X, y = labelled
-    with pytest.raises(UndefinedMeasureError, match="1 label"):
-        measure(X, np.zeros(120))
-    with pytest.raises(UndefinedMeasureError, match="single point"):
-        measure(X, np.arange(120))
+def test_degenerate(measure):
     with pytest.raises(UndefinedMeasureError, match=r"same centroid|centroids coincide"):
         measure([[1.0], [-1], [2], [-2]], [0, 0, 1, 1])
-    with pytest.raises(ValueError, match="NaN"):
-        measure(np.full_like(X, np.nan), y)
     assert measure([[1.0], [1], [2], [2]], [0, 0, 1, 1]) == 0  # fully collapsed
 
 
@@ -156,5 +176,3 @@ def test_simplex_degenerate(labelled):
         centroid_simplex([[-1.0], [0], [1]], [0, 1, 2])
     with pytest.raises(UndefinedMeasureError, match="point the same way"):
         centroid_simplex([[-3.0], [1], [2]], [0, 1, 2])
-    with pytest.raises(ValueError, match="predictions have shape"):
-        nearest_centroid_agreement(X, y, y[:3])

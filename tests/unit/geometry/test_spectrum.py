@@ -4,9 +4,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from closerlook.geometry.dimension import fit_two_nn, two_nn
-from closerlook.geometry.spectrum import effective_rank, isoscore, mean_cosine, singular_values, stable_rank
-from closerlook.geometry.validation import UndefinedMeasureError
+from closerlook.geometry import spectrum
+from closerlook.geometry.spectrum import centred_directions, dimension_shares, mean_cosine, singular_values
+from closerlook.geometry.validation import UndefinedMeasureError, centre
+
+
+def values_of(X, centred=True):
+    X = np.asarray(X, dtype=float)
+    return singular_values(centre(X) if centred else X)
+
+
+def effective_rank(X, centred=True):
+    return spectrum.effective_rank(values_of(X, centred))
+
+
+def stable_rank(X, centred=True):
+    return spectrum.stable_rank(values_of(X, centred))
+
+
+def isoscore(X):
+    return spectrum.isoscore(values_of(X), np.shape(X)[1])
 
 
 @pytest.mark.parametrize("shape", [(50, 6), (6, 50)])
@@ -15,7 +32,7 @@ def test_singular_values_are_those_of_the_svd(oracle, rng, shape, centred):
     X = rng.normal(size=shape) + 2
     Z = X - X.mean(axis=0) if centred else X
     values = np.linalg.svd(Z, compute_uv=False)
-    oracle("singular values: SVD", singular_values(X, centred=centred), values, atol=1e-6)
+    oracle("singular values: SVD", values_of(X, centred), values, atol=1e-6)
     oracle("effective rank: SVD, scipy entropy", effective_rank(X, centred=centred), np.exp(entropy(values)), atol=1e-6)
     expected = np.linalg.norm(Z, "fro") ** 2 / np.linalg.norm(Z, 2) ** 2
     oracle("stable rank: matrix norms", stable_rank(X, centred=centred), expected)
@@ -52,7 +69,7 @@ def test_mean_cosine_is_that_over_pairs(oracle, rng, centred):
     X = rng.normal(size=(40, 5)) + 0.5
     Z = X - X.mean(axis=0) if centred else X
     unit = Z / np.linalg.norm(Z, axis=1, keepdims=True)
-    found = mean_cosine(X, centred=centred)
+    found = mean_cosine(centred_directions(X) if centred else X)
     oracle("mean cosine: loop over pairs", found.value, (unit @ unit.T)[np.triu_indices(40, 1)].mean())
 
 
@@ -62,9 +79,9 @@ def test_a_rogue_dimension_is_named(rng):
     raw = mean_cosine(X)
     assert raw.value > 0.9
     assert raw.top_share > 0.95
-    assert abs(mean_cosine(X, centred=True).value) < 0.01
+    assert abs(mean_cosine(centred_directions(X)).value) < 0.01
     zero = mean_cosine(np.vstack([X, np.zeros((2, 50))]))
-    assert zero.n_zero == 2
+    assert zero.n_points == 300
     assert zero.value == pytest.approx(raw.value)
 
 
@@ -89,57 +106,20 @@ def test_spectrum_degenerate():
     for measure in (effective_rank, stable_rank, isoscore):
         with pytest.raises(UndefinedMeasureError, match="all points are the same"):
             measure(constant)
-        with pytest.raises(ValueError, match="NaN"):
-            measure([[np.nan, 1.0], [0, 0]])
     with pytest.raises(UndefinedMeasureError, match="one feature"):
         isoscore([[1.0], [2]])
     with pytest.raises(UndefinedMeasureError, match="0 rows have a direction"):
-        mean_cosine(constant, centred=True)
+        mean_cosine(centred_directions(constant))
     assert effective_rank(constant, centred=False) == pytest.approx(1)
     assert mean_cosine(constant).value == pytest.approx(1)
+    with pytest.raises(UndefinedMeasureError, match="no variance to share"):
+        dimension_shares(centre(constant))
 
 
-@pytest.mark.parametrize("dimension", [1, 2, 5])
-def test_two_nn_finds_the_dimension_of_a_plane(dimension, rng, rotation):
-    plane = np.hstack([rng.uniform(size=(3000, dimension)), np.zeros((3000, 12 - dimension))])
-    found = two_nn(plane @ rotation(12) + 3, max_points=3000)
-    assert found.value == pytest.approx(dimension, rel=0.08)
-    assert found.low < dimension * 1.05
-    assert found.high > dimension * 0.95
-
-
-def test_two_nn_fit_recovers_exact_quantiles(oracle):
-    """Ratios at the quantiles of the Pareto law of dimension d lie on the line exactly."""
-    n, d = 200, 3.7
-    ratios = (1 - np.arange(1, n + 1)[:-1] / n) ** (-1 / d)
-    ratios = np.append(ratios, ratios[-1] * 2)
-    oracle("TwoNN: quantiles of the Pareto law", fit_two_nn(ratios[None], 0.1)[0], d)
-    oracle("TwoNN: quantiles, nothing discarded but the last", fit_two_nn(ratios[None], 0.0)[0], d)
-
-
-def test_two_nn_agrees_with_the_maximum_likelihood_estimate(rng):
-    X = rng.normal(size=(2000, 4))
-    D = np.linalg.norm(X[:, None] - X[None], axis=2)
-    np.fill_diagonal(D, np.inf)
-    nearest = np.sort(D, axis=1)[:, :2]
-    likelihood = (len(X) - 1) / np.log(nearest[:, 1] / nearest[:, 0]).sum()
-    assert two_nn(X, max_points=2000).value == pytest.approx(likelihood, rel=0.1)
-
-
-def test_two_nn_drops_duplicates_first(rng):
-    X = rng.normal(size=(300, 3))
-    doubled = np.vstack([X, X[:120]])
-    found, plain = two_nn(doubled), two_nn(X)
-    assert (found.n_duplicates, plain.n_duplicates) == (120, 0)
-    assert found.value == pytest.approx(plain.value)
-    near = two_nn(np.vstack([X, X[:5] + 1e-12]))
-    assert near.n_zero == 10
-
-
-def test_two_nn_degenerate(rng):
-    with pytest.raises(UndefinedMeasureError, match="2 distinct points"):
-        two_nn([[0.0], [0], [1], [1]])
-    with pytest.raises(UndefinedMeasureError, match="infinite"):
-        two_nn([[0.0], [1], [2], [3]], discard=0.5)
-    with pytest.raises(ValueError, match="discard is 1"):
-        two_nn(rng.normal(size=(9, 2)), discard=1)
+def test_dimension_shares_are_numpys_variances(oracle, rng):
+    X = rng.normal(size=(200, 12)) * np.arange(1, 13) + 5
+    X[:, 3] *= 300
+    found = dimension_shares(centre(X))
+    oracle("dimension shares: numpy's variances", found, X.var(axis=0) / X.var(axis=0).sum())
+    assert found.argmax() == 3
+    assert found[3] > 0.99

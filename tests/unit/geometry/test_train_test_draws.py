@@ -3,10 +3,10 @@ from collections import Counter
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import pearsonr
 
 from closerlook.geometry.centroids import label_centroids
-from closerlook.geometry.train_test import align_label_distances, train_test_similarity
+from closerlook.geometry.similarity import align_label_distances, spatial_similarity
+from closerlook.geometry.train_test_draws import train_test_similarity
 
 
 def centroid_distances(X, y):
@@ -25,15 +25,6 @@ def sets(rng):
     return centres, train, draw(rng, [20, 20, 10, 10, 9, 9, 3, 2], centres)
 
 
-def test_paper_mode_is_one_pearson(oracle, sets):
-    _, (X, y), (X_test, y_test) = sets
-    result = train_test_similarity(X, y, X_test, y_test, centroid_distances, mode="paper")
-    expected = pearsonr(pdist(label_centroids(X, y).centroids), pdist(label_centroids(X_test, y_test).centroids))
-    oracle("train-test, paper: scipy", result.paper, expected.statistic)
-    assert result.paper_n_pairs == 28
-    assert np.isnan([result.matched, result.ceiling, result.gap]).all()
-
-
 def test_draws_have_one_size_and_disjoint_halves(sets):
     _, (X, y), (X_test, y_test) = sets
     calls = []
@@ -43,7 +34,7 @@ def test_draws_have_one_size_and_disjoint_halves(sets):
         return centroid_distances(rows, labels)
 
     result = train_test_similarity(X, y, X_test, y_test, spy, n_draws=3)
-    drawn = calls[2:]  # the first two are the whole sets
+    drawn = calls
     # l7 has one training point, l5 only 11 // 2 = 5 a half: the test side is drawn anew each time
     sizes = {"l0": 20, "l1": 20, "l2": 10, "l3": 10, "l4": 9, "l5": 5, "l6": 2}
     assert len(drawn) == 9
@@ -58,15 +49,16 @@ def test_draws_have_one_size_and_disjoint_halves(sets):
         assert not train_rows & {row.tobytes() for row in test}
 
 
-def test_no_shift_has_no_gap_though_the_printed_figure_is_low(rng):
+def test_no_shift_has_no_gap_though_the_whole_sets_are_little_alike(rng):
     centres = rng.normal(size=(12, 4)) * 0.5
-    gaps, printed = [], []
+    gaps, whole = [], []
     for _ in range(6):
         train, test = draw(rng, [40] * 12, centres, 2.0), draw(rng, [8] * 12, centres, 2.0)
         result = train_test_similarity(*train, *test, centroid_distances, random_state=rng)
-        gaps.append(result.gap)
-        printed.append(result.paper)
-    assert np.mean(printed) < 0.6  # sampling alone
+        gaps.append(result.gap.value)
+        of_both = [centroid_distances(*part) for part in (train, test)]
+        whole.append(spatial_similarity(*of_both, n_permutations=0).value)
+    assert np.mean(whole) < 0.6  # sampling alone
     assert abs(np.mean(gaps)) < 3 * np.std(gaps) / np.sqrt(6) + 0.05
 
 
@@ -74,16 +66,9 @@ def test_a_shift_shows_as_a_gap(rng, sets):
     centres, (X, y), _ = sets
     other = draw(rng, [20] * 8, centres[rng.permutation(8)])
     result = train_test_similarity(X, y, *other, centroid_distances)
-    assert result.ceiling_low > result.matched_high
-    assert result.gap_low > 0
-    assert result.gap == pytest.approx(result.ceiling - result.matched)
-
-
-def test_distances_at_hand_are_not_computed_again(sets):
-    _, (X, y), (X_test, y_test) = sets
-    given = {"train_distances": centroid_distances(X, y), "test_distances": centroid_distances(X_test, y_test)}
-    whole = train_test_similarity(X, y, X_test, y_test, centroid_distances)
-    assert train_test_similarity(X, y, X_test, y_test, centroid_distances, **given) == whole
+    assert result.ceiling.low > result.matched.high
+    assert result.gap.low > 0
+    assert result.gap.value == pytest.approx(result.ceiling.value - result.matched.value)
 
 
 def test_align_over_the_union():
@@ -101,14 +86,18 @@ def test_degenerate_inputs(sets, rng):
     _, (X, y), (X_test, y_test) = sets
     few = np.isin(y_test, ["l0", "l1", "l7"])
     result = train_test_similarity(X, y, X_test[few], y_test[few], centroid_distances)
-    assert np.isfinite(result.paper)
-    assert np.isnan(result.matched)
+    assert np.isnan([result.matched.value, result.ceiling.value, result.gap.value]).all()
     assert "2 labels have 2 training points" in result.reason
     with pytest.raises(ValueError, match="expected one space"):
         train_test_similarity(X, y, X_test[:, :2], y_test, centroid_distances)
-    with pytest.raises(ValueError, match="mode is 'fair'"):
-        train_test_similarity(X, y, X_test, y_test, centroid_distances, mode="fair")
     X_nan = X.copy()
     X_nan[3, 0] = np.nan
     with pytest.raises(ValueError, match=r"X_train holds NaN or infinite values \(first in row 3\)"):
         train_test_similarity(X_nan, y, X_test, y_test, centroid_distances)
+
+
+def test_ends_stay_in_the_range_of_a_correlation(rng):
+    train, test = (draw(rng, [8] * 3, rng.normal(size=(3, 4)), 3.0) for _ in range(2))
+    result = train_test_similarity(*train, *test, centroid_distances, n_draws=3)
+    assert -1 <= result.matched.low <= result.matched.value <= result.matched.high <= 1
+    assert -2 <= result.gap.low <= result.gap.high <= 2
