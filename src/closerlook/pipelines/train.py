@@ -342,15 +342,11 @@ def build(config: DictConfig, settings: dict[str, Any]) -> tuple[Any, Any, RunIn
 
 
 def _describe(settings: dict[str, Any], corpus: Any, loaded: Any, data: Any, encoder_notes: tuple[str, ...]) -> RunInfo:
-    from closerlook.data.checks import contradictions
     from closerlook.pipelines.provenance import git_commit, now, versions
 
     batches = len(data.train_dataloader())
-    found = contradictions(corpus)
     notes = [*corpus.notes, *encoder_notes]
     notes += [f"{split}: {data.encoded(split).report.summary()}" for split in data.splits]
-    if found:
-        notes.append(f"{len(found)} inputs stand with different labels: no classifier can be right on all of them.")
     for note in notes:
         log.info(note)
     return RunInfo(
