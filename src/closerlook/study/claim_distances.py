@@ -62,7 +62,7 @@ def apart_beyond_scatter(cell: StudyCell) -> ClaimCell | None:
     """Growth of label distances over growth of the scatter within labels."""
     if not cell.own:
         return None
-    found = moments_of(cell, "distance_growth_over_scatter", split="train", probe="geometry")
+    found = moments_of(cell, m.GROWTH_OVER_SCATTER, split="train", probe="growth")
     only = [one.after for one in found.values()]
 
     def within() -> tuple[Interval, str]:
