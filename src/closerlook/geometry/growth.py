@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -75,9 +75,8 @@ def label_distance_growth(
 def _over_scatter(plain: MeasureValue, before: float, after: float) -> MeasureValue:
     if not min(before, after) > 0:
         return MeasureValue(np.nan, reason="the within-label scatter of a space is zero or unknown")
-    per = before / after  # the scatters are sums over all points: their own error is small
-    value, low, high = (number * per for number in (plain.value, plain.low, plain.high))
-    return replace(plain, value=value, low=low, high=high, control=1.0, control_name="no change")
+    # The scatters are sums over all points: their own error is small.
+    return plain.over(after / before, control=1.0, control_name="no change")
 
 
 def _interval(value: float, ratios: FloatArray, n_bootstrap: int, random_state: int) -> Interval:

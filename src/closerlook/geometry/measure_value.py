@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +36,13 @@ class MeasureValue:
     n: int = 0
     note: str = ""
     reason: str = ""
+
+    def over(self, unit: float, control: float | None = None, control_name: str = "") -> MeasureValue:
+        """The value and its interval over a fixed number; the control too, unless another is given."""
+        value, low, high = (number / unit for number in (self.value, self.low, self.high))
+        if control is None:
+            control, control_name = self.control / unit, self.control_name
+        return replace(self, value=value, low=low, high=high, control=control, control_name=control_name)
 
 
 Report = dict[str, MeasureValue]
