@@ -15,8 +15,8 @@ from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import ModelSettings
 from closerlook.models.finetuning_module import FineTuningModule, linear_schedule
+from closerlook.models.label_metrics import MacroF1
 from closerlook.models.loading import load_encoder
-from closerlook.models.macro_f1 import MacroF1
 from closerlook.models.model_error import ModelError
 
 
@@ -124,6 +124,37 @@ def test_the_first_loss_that_is_not_finite_stops_the_training(tiny_bert: Path) -
 def test_a_last_update_that_diverges_is_found_by_the_test(tiny_bert: Path) -> None:
     with pytest.raises(ModelError, match=r"diverged: the test loss is nan after 1 updates"):
         fit(tiny_bert, rate=1e38, max_steps=1)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_whole_entities_are_scored_on_the_test_split(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = [("O", "B-PER", "I-PER", "O"), ("B-LOC", "O", "O", "O"), ("O", "O", "B-PER", "I-PER")]
+    words = ("yesterday", "john", "smith", "left")
+    texts = tuple(
+        LabeledText(
+            str(i), tuple(Target((j,), tag) for j, tag in enumerate(row)), words=words[: 2 + i] + words[2 + i :]
+        )
+        for i, row in enumerate(tags)
+    )
+    names = ("B-LOC", "B-PER", "I-PER", "O")
+    loaded = load_encoder(ModelSettings(name="t", source=str(tiny_bert)))
+    data = CorpusDataModule(Corpus("t", "word", {"train": texts, "test": texts}, names), loaded.tokenizer, batch_size=2)
+    module = FineTuningModule(PooledEncoder(loaded, "word"), 4, optimizer=partial(torch.optim.AdamW, lr=0.0))
+    # the second entity's end is wrong, the third is right, the first has another type: 1 of 3 found, 1 of 3 right
+    answers = [("O", "B-LOC", "I-PER", "O"), ("B-LOC", "O", "O", "O"), ("O", "O", "B-PER", "O")]
+    flat = torch.tensor([names.index(tag) for row in answers for tag in row])
+    monkeypatch.setattr(
+        FineTuningModule,
+        "forward",
+        lambda self, batch: torch.nn.functional.one_hot(flat[batch.example_index], 4).float(),
+    )
+    runner = pl.Trainer(accelerator="cpu", devices=1, logger=False, enable_progress_bar=False)
+    (found,) = runner.test(module, datamodule=data, verbose=False)
+    assert found["test/accuracy"] == pytest.approx(10 / 12)
+    # true: PER(1-2), LOC(0), PER(2-3); predicted: LOC(1), PER(2), LOC(0), PER(2)
+    assert found["test/entity_precision"] == pytest.approx(1 / 4)
+    assert found["test/entity_recall"] == pytest.approx(1 / 3)
+    assert found["test/entity_f1"] == pytest.approx(2 / 7)
 
 
 def test_macro_f1_is_that_of_scikit_learn_and_torchmetrics() -> None:
