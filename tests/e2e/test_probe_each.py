@@ -22,7 +22,7 @@ from closerlook.results import measures as m
 from closerlook.results.run import RunError, load_run
 from closerlook.results.store import ResultStore
 from closerlook.study.join import CrossOrigin
-from closerlook.study.terminal import cross_text
+from closerlook.study.wording import cross_text
 
 pytestmark = [
     pytest.mark.e2e,

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from closerlook.files import replacing, write_json
-from closerlook.study.cells import StudyCell, cells_of
+from closerlook.study.conditions import Condition, conditions_of
 from closerlook.study.claims import claims_of, headline
 from closerlook.study.join import Study, load_study
-from closerlook.study.summary import StudySummary, summarise
+from closerlook.study.main_table import StudySummary, summarise
 from closerlook.study.verdicts import Claim
 
 PAGE_FILE = "study.html"
@@ -26,7 +26,7 @@ class StudyOutcome:
 
     Attributes:
         study: The runs and their joined table.
-        cells: Its cells: all seeds of one setting.
+        conditions: Its conditions: all seeds of one setting.
         summary: The main table and what is missing.
         claims: The paper's claims on these runs.
         page: The HTML page; None when none was asked for.
@@ -36,7 +36,7 @@ class StudyOutcome:
     """
 
     study: Study
-    cells: tuple[StudyCell, ...]
+    conditions: tuple[Condition, ...]
     summary: StudySummary
     claims: tuple[Claim, ...]
     page: Path | None
@@ -74,16 +74,16 @@ def study(
     target = Path(output_dir) if output_dir is not None else runs_dir
     joined = load_study(runs_dir, select)
     joined = replace(joined, problems=(*joined.problems, *_untold(joined.problems, problems or {})))
-    cells = tuple(cells_of(joined))
-    summary, claims = summarise(joined, cells), claims_of(cells)
+    conditions = tuple(conditions_of(joined))
+    summary, claims = summarise(joined, conditions), claims_of(conditions)
     table_file, claims_file = target / TABLE_FILE, target / CLAIMS_FILE
     with replacing(table_file) as temporary:
         joined.table.to_parquet(temporary, index=False)
     write_json(claims_file, claims_json(joined, claims))
-    page = _page(target, joined, cells, summary, claims) if report else None
+    page = _page(target, joined, conditions, summary, claims) if report else None
     _track(target, joined, summary, claims, logger or {}, tags, page)
     seconds = time.perf_counter() - start
-    return StudyOutcome(joined, cells, summary, claims, page, table_file, claims_file, seconds)
+    return StudyOutcome(joined, conditions, summary, claims, page, table_file, claims_file, seconds)
 
 
 def _untold(told: Sequence[str], problems: Mapping[str, str]) -> list[str]:
@@ -103,11 +103,11 @@ def claims_json(joined: Study, claims: tuple[Claim, ...]) -> dict[str, Any]:
 
 
 def _page(
-    target: Path, joined: Study, cells: tuple[StudyCell, ...], summary: StudySummary, claims: tuple[Claim, ...]
+    target: Path, joined: Study, conditions: tuple[Condition, ...], summary: StudySummary, claims: tuple[Claim, ...]
 ) -> Path:
     from closerlook.report.study_page import build_study_page
 
-    return build_study_page(joined, cells, summary, claims, target / PAGE_FILE)
+    return build_study_page(joined, conditions, summary, claims, target / PAGE_FILE)
 
 
 def _track(

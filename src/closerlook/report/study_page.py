@@ -13,27 +13,27 @@ from closerlook.files import write_text
 from closerlook.report.page import render
 from closerlook.report.sections import Section, Slot
 from closerlook.results import measures as m
-from closerlook.study import figures as draw
-from closerlook.study.cells import StudyCell
+from closerlook.study import paper_figures as draw
+from closerlook.study.conditions import Condition
 from closerlook.study.claims import headline
 from closerlook.study.join import Study
-from closerlook.study.summary import MAIN_MEASURES, CrossMatrix, StudySummary
-from closerlook.study.terminal import measured, number, seed_text, where
+from closerlook.study.main_table import MAIN_MEASURES, CrossMatrix, StudySummary
+from closerlook.study.wording import measured, number, seed_text, where
 from closerlook.study.verdicts import Claim
 
-_CHOICE = "cell"
+_CHOICE = "condition"
 _WIDE = ("e3", "e7")
 """Figures that need more width than a telephone has: they scroll."""
 
 
 def build_study_page(
-    study: Study, cells: Sequence[StudyCell], summary: StudySummary, claims: Sequence[Claim], path: Path
+    study: Study, conditions: Sequence[Condition], summary: StudySummary, claims: Sequence[Claim], path: Path
 ) -> Path:
     """Write the page of a study: one HTML file that opens offline.
 
     Args:
         study: The joined runs.
-        cells: Their cells.
+        conditions: Their conditions.
         summary: The main table, the cross-task matrices and what is missing.
         claims: The claims.
         path: The file to write, all or nothing.
@@ -41,13 +41,13 @@ def build_study_page(
     Returns:
         ``path``.
     """
-    write_text(path, render_study_page(study, cells, summary, claims))
+    write_text(path, render_study_page(study, conditions, summary, claims))
     return path
 
 
-def render_study_page(study: Study, cells: Sequence[StudyCell], summary: StudySummary, claims: Sequence[Claim]) -> str:
+def render_study_page(study: Study, conditions: Sequence[Condition], summary: StudySummary, claims: Sequence[Claim]) -> str:
     """The page as HTML text; see :func:`build_study_page`."""
-    shown = draw.own_cells(cells)
+    shown = draw.own_conditions(conditions)
     tools = {"number": format_number, "signed": number, "seeds": lambda v, k: seed_text(k, v), "name_of": name_of,
              "measured": measured, "where": where}  # fmt: skip
     return render(
@@ -63,13 +63,13 @@ def render_study_page(study: Study, cells: Sequence[StudyCell], summary: StudySu
         clusters=m.N_CLUSTERS,
         train_test=m.TRAIN_TEST_SIMILARITY,
         runs=study.runs,
-        choices=[cell.title for cell in shown],
+        choices=[condition.title for condition in shown],
     )
 
 
-def study_sections(cells: Sequence[StudyCell], summary: StudySummary) -> list[Section]:
+def study_sections(conditions: Sequence[Condition], summary: StudySummary) -> list[Section]:
     """E2 to E9 as sections of the page; the reader chooses the task and model where a figure shows one."""
-    per_cell: tuple[tuple[str, str, str, str, str, list[Callable[[StudyCell], go.Figure]]], ...] = (
+    per_condition: tuple[tuple[str, str, str, str, str, list[Callable[[Condition], go.Figure]]], ...] = (
         (
             "e3",
             "E3",
@@ -132,13 +132,13 @@ def study_sections(cells: Sequence[StudyCell], summary: StudySummary) -> list[Se
             [Slot("e2", (), {"": draw.e2_clusters(summary)})],
         )
     ]  # fmt: skip
-    for key, nav, heading, what, caution, makers in per_cell:
+    for key, nav, heading, what, caution, makers in per_condition:
         slots = [
-            Slot(f"{key}_{i}", (_CHOICE,), {cell.title: make(cell) for cell in cells}, wide=key in _WIDE)
+            Slot(f"{key}_{i}", (_CHOICE,), {condition.title: make(condition) for condition in conditions}, wide=key in _WIDE)
             for i, make in enumerate(makers)
         ]
         columns = 2 if len(slots) > 1 else 1
-        parts.append(Section(key, nav, heading, what, caution, slots if cells else [], columns))
+        parts.append(Section(key, nav, heading, what, caution, slots if conditions else [], columns))
     parts.insert(3, _cross_section(summary.matrices))
     return [part for part in parts if part.slots]
 
@@ -149,6 +149,6 @@ def _cross_section(matrices: Sequence[CrossMatrix]) -> Section:
         "Mean change of the minimum distance of the labels of the column's task, in an encoder tuned on the row's "
         "task; how many labels went up and down; the accuracy of one and the same kind of probe before and after "
         "tuning. Blue: pushed apart, red: pulled together.",
-        "A mean over labels hides that some may go up and some down: the numbers in the cells say how many.",
+        "A mean over labels hides that some may go up and some down: the numbers in the fields say how many.",
         [Slot(f"e5_{i}", (), {"": draw.e5_matrix(matrix)}, wide=True) for i, matrix in enumerate(matrices)],
     )  # fmt: skip

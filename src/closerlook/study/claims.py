@@ -1,11 +1,11 @@
-"""The claims of the paper, each tested on every cell of a study."""
+"""The claims of the paper, each tested on every condition of a study."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from closerlook.study.cells import StudyCell
-from closerlook.study.claim_distances import (
+from closerlook.study.conditions import Condition
+from closerlook.study.distance_claims import (
     apart_beyond_scatter,
     distances_grow,
     keeps_order,
@@ -13,7 +13,7 @@ from closerlook.study.claim_distances import (
     unrelated_shrinks,
     upper_layers_move_more,
 )
-from closerlook.study.claim_tests import (
+from closerlook.study.probe_claims import (
     accuracy_rises,
     becomes_linear,
     exception_diverges,
@@ -21,29 +21,29 @@ from closerlook.study.claim_tests import (
     train_test_falls,
     train_test_falls_matched,
 )
-from closerlook.study.verdicts import SIGN_RULE, Claim, ClaimCell, Verdict, overall
+from closerlook.study.verdicts import SIGN_RULE, Claim, Finding, Verdict, overall
 
-Test = Callable[[StudyCell], ClaimCell | None]
+Test = Callable[[Condition], Finding | None]
 
 
-def claims_of(cells: Sequence[StudyCell]) -> tuple[Claim, ...]:
-    """Test every claim on the cells of a study.
+def claims_of(conditions: Sequence[Condition]) -> tuple[Claim, ...]:
+    """Test every claim on the conditions of a study.
 
     Args:
-        cells: See :func:`closerlook.study.cells.cells_of`.
+        conditions: See :func:`closerlook.study.conditions.conditions_of`.
 
     Returns:
-        The claims in the order of the paper's findings. A claim that no cell can test says what to run.
+        The claims in the order of the paper's findings. A claim that no condition can test says what to run.
     """
     found = [
-        _claim(cells, *parts)
+        _claim(conditions, *parts)
         for parts in (
             (
                 "accuracy",
                 "Tuning raises the accuracy of a probe trained from scratch.",
                 "accuracy after less before, last layer, test (share)",
                 SIGN_RULE.format(null=0),
-                "It rises in 24 of 25 cells; BERT-small on PS-fxn falls by 1.2 points.",
+                "It rises in 24 of 25 conditions; BERT-small on PS-fxn falls by 1.2 points.",
                 accuracy_rises,
                 "probe the runs with probe=linear, mlp or mlp_grid",
             ),
@@ -51,7 +51,7 @@ def claims_of(cells: Sequence[StudyCell]) -> tuple[Claim, ...]:
                 "linear",
                 "After tuning the space is linear: one cluster per label, apart from contradictions.",
                 "clusters beyond one per label after tuning, last layer, train (clusters)",
-                "A cell supports the claim when no cluster is left beyond one per label and two per group of identical "
+                "A condition supports the claim when no cluster is left beyond one per label and two per group of identical "
                 "vectors with different labels; it is mixed when nine tenths of them went, else it speaks against it.",
                 "Of 25 tuned spaces 19 have one cluster per label; TREC-50 has 51 or 52 for 50, tiny on POS 20 for 17.",
                 becomes_linear,
@@ -98,7 +98,7 @@ def claims_of(cells: Sequence[StudyCell]) -> tuple[Claim, ...]:
                 "Train and test geometry diverge: their similarity falls.",
                 "train-test similarity after less before, last layer (Pearson r)",
                 SIGN_RULE.format(null=0),
-                "It falls in all 16 cells where both are printed; BERT-base on POS .97 to .70.",
+                "It falls in all 16 conditions where both are printed; BERT-base on POS .97 to .70.",
                 train_test_falls,
                 "probe the runs with probe=direct on train and test",
             ),
@@ -115,9 +115,9 @@ def claims_of(cells: Sequence[StudyCell]) -> tuple[Claim, ...]:
             (
                 "exception",
                 "Accuracy gains are smaller where train and test diverge more.",
-                "rank correlation, over cells, of accuracy change and train-test similarity after tuning",
+                "rank correlation, over conditions, of accuracy change and train-test similarity after tuning",
                 SIGN_RULE.format(null=0),
-                "The one cell that loses accuracy, BERT-small on PS-fxn, has the lowest similarity of its row: .44.",
+                "The one condition that loses accuracy, BERT-small on PS-fxn, has the lowest similarity of its row: .44.",
                 None,
                 "",
             ),
@@ -134,7 +134,7 @@ def claims_of(cells: Sequence[StudyCell]) -> tuple[Claim, ...]:
                 "order_kept",
                 "Labels keep their relative positions: the rank order of label distances is largely kept.",
                 "rank correlation of label distances before and after, last layer, train (Spearman r)",
-                "A cell supports the claim when the interval lies above 0.5, speaks against it when it lies below, and "
+                "A condition supports the claim when the interval lies above 0.5, speaks against it when it lies below, and "
                 "is undecided otherwise.",
                 "BERT-base, Pearson r, layer 12: .52 (DEP) to .69 (PS-role), read off a figure.",
                 keeps_order,
@@ -155,7 +155,7 @@ def claims_of(cells: Sequence[StudyCell]) -> tuple[Claim, ...]:
 
 
 def _claim(
-    cells: Sequence[StudyCell],
+    conditions: Sequence[Condition],
     key: str,
     statement: str,
     effect: str,
@@ -164,8 +164,8 @@ def _claim(
     test: Test | None,
     advice: str,
 ) -> Claim:
-    tested = [test(cell) for cell in cells] if test is not None else [exception_diverges(cells)]
-    kept = tuple(cell for cell in tested if cell is not None)
+    tested = [test(condition) for condition in conditions] if test is not None else [exception_diverges(conditions)]
+    kept = tuple(condition for condition in tested if condition is not None)
     verdict, reason = overall(kept, advice)
     return Claim(key, statement, effect, rule, paper, kept, verdict, reason)
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from closerlook.study.summary import MAIN_MEASURES, MainRow, StudySummary
-from closerlook.study.terminal import where
-from closerlook.study.verdicts import Claim, ClaimCell
+from closerlook.study.main_table import MAIN_MEASURES, MainRow, StudySummary
+from closerlook.study.wording import where
+from closerlook.study.verdicts import Claim, Finding
 
 
 def claims_frame(claims: Sequence[Claim]) -> pd.DataFrame:
@@ -18,9 +18,9 @@ def claims_frame(claims: Sequence[Claim]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def claim_cells_frame(claims: Sequence[Claim]) -> pd.DataFrame:
-    """One row a claim and cell; a missing number is NaN."""
-    rows = [_cell_row(claim, cell) for claim in claims for cell in claim.cells]
+def findings_frame(claims: Sequence[Claim]) -> pd.DataFrame:
+    """One row a claim and condition; a missing number is NaN."""
+    rows = [_cell_row(claim, condition) for claim in claims for condition in claim.conditions]
     return pd.DataFrame(rows, columns=list(_CELL_COLUMNS))
 
 
@@ -30,11 +30,11 @@ _CELL_COLUMNS = (
 )  # fmt: skip
 
 
-def _cell_row(claim: Claim, cell: ClaimCell) -> tuple[object, ...]:
-    found = cell.effect
+def _cell_row(claim: Claim, condition: Finding) -> tuple[object, ...]:
+    found = condition.effect
     return (
-        claim.key, where(cell), cell.model, cell.task, cell.tuned_on, cell.before, cell.after, found.value, found.low,
-        found.high, cell.paper, cell.paper_effect, str(cell.verdict), cell.reason,
+        claim.key, where(condition), condition.model, condition.task, condition.tuned_on, condition.before, condition.after, found.value, found.low,
+        found.high, condition.paper, condition.paper_effect, str(condition.verdict), condition.reason,
     )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def _main_row(row: MainRow) -> dict[str, object]:
         "task": row.task, "model": row.model, "probe": row.classifier, "seeds": row.n_probed, "labels": row.n_labels,
     }  # fmt: skip
     for measure in MAIN_MEASURES:
-        for moment, found in zip(("before", "after"), row.moments[measure], strict=True):
+        for moment, found in zip(("before", "after"), row.before_after[measure], strict=True):
             content |= {
                 f"{measure}, {moment}": found.mean,
                 f"{measure}, {moment} low": found.low,

@@ -1,4 +1,4 @@
-"""One tidy table for all seeds of a cell: means with intervals, ready for the figures of a single run."""
+"""One tidy table for all seeds of a condition: means with intervals, ready for the figures of a single run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from scipy.stats import t as student_t
 from closerlook.figures.select import rows_of
 from closerlook.results import measures as m
 from closerlook.results.rows import COLUMNS
-from closerlook.study.cells import StudyCell
-from closerlook.study.intervals import MIN_SEEDS
+from closerlook.study.conditions import Condition
+from closerlook.study.effects import MIN_SEEDS
 
 AVERAGED = (
     m.N_CLUSTERS,
@@ -33,20 +33,20 @@ AVERAGED = (
 _WHERE = ["probe", "measure", "step", "layer", "split", "label", "other"]
 
 
-def mean_over_seeds(cell: StudyCell) -> pd.DataFrame:
-    """The mean of each number over the cell's seeds.
+def mean_over_seeds(condition: Condition) -> pd.DataFrame:
+    """The mean of each number over the condition's seeds.
 
     Args:
-        cell: The cell.
+        condition: The condition.
 
     Returns:
         Columns ``COLUMNS``: ``value`` is the mean over the seeds that have it, ``low`` and ``high`` Student's t 95 %
         interval over seeds (NaN with fewer than three), ``n`` the number of seeds. With one seed its own rows are
         given, intervals and sizes included.
     """
-    tables = [table.loc[table["measure"].isin(AVERAGED), list(COLUMNS)] for table in cell.tables.values() if len(table)]
+    tables = [table.loc[table["measure"].isin(AVERAGED), list(COLUMNS)] for table in condition.tables.values() if len(table)]
     if not tables:
-        return next(iter(cell.tables.values()))[list(COLUMNS)].iloc[:0]
+        return next(iter(condition.tables.values()))[list(COLUMNS)].iloc[:0]
     if len(tables) == 1:
         return tables[0]
     joined = pd.concat(tables, ignore_index=True)
@@ -63,12 +63,12 @@ def mean_over_seeds(cell: StudyCell) -> pd.DataFrame:
     return found[list(COLUMNS)].astype(tables[0].dtypes.to_dict())
 
 
-def first_seed(cell: StudyCell) -> pd.DataFrame:
+def first_seed(condition: Condition) -> pd.DataFrame:
     """The table of the lowest seed that has results: for pictures that cannot be averaged; empty when there is none."""
-    for _, table in sorted(cell.tables.items()):
+    for _, table in sorted(condition.tables.items()):
         if len(table):
             return table[list(COLUMNS)]
-    return next(iter(cell.tables.values()))[list(COLUMNS)]
+    return next(iter(condition.tables.values()))[list(COLUMNS)]
 
 
 def closest_labels(table: pd.DataFrame, *, layer: int, split: str = "train", n: int = 3) -> list[str]:

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from closerlook.study.intervals import Effect
+from closerlook.study.effects import Effect
 
 SIGN_RULE = (
-    "A cell supports the claim when its 95 % interval lies wholly on the claimed side of {null}, speaks against it "
+    "A condition supports the claim when its 95 % interval lies wholly on the claimed side of {null}, speaks against it "
     "when it lies wholly on the other side, and is undecided otherwise."
 )
 
@@ -26,8 +26,8 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class ClaimCell:
-    """A claim in one cell of the study.
+class Finding:
+    """A claim in one condition of the study.
 
     Attributes:
         model: The model.
@@ -38,7 +38,7 @@ class ClaimCell:
         effect: The effect that the claim is about, with its interval.
         verdict: What it says.
         reason: Why, in words.
-        paper: The paper's figure for this cell, in words; empty where the setting is not the paper's.
+        paper: The paper's figure for this condition, in words; empty where the setting is not the paper's.
         paper_effect: The same effect from the paper's figures; NaN where it prints none.
     """
 
@@ -62,10 +62,10 @@ class Claim:
         key: A short name, stable.
         statement: The claim.
         effect: What is measured, with its unit.
-        rule: How a cell's verdict is reached.
+        rule: How a condition's verdict is reached.
         paper: What the paper reports.
-        cells: The claim in each cell.
-        verdict: Over all cells.
+        conditions: The claim in each condition.
+        verdict: Over all conditions.
         reason: Why, in words; says what to run where nothing could be tested.
     """
 
@@ -74,14 +74,14 @@ class Claim:
     effect: str
     rule: str
     paper: str
-    cells: tuple[ClaimCell, ...]
+    conditions: tuple[Finding, ...]
     verdict: Verdict
     reason: str
 
     @property
-    def tested(self) -> tuple[ClaimCell, ...]:
-        """Cells with a verdict of their own."""
-        return tuple(cell for cell in self.cells if cell.verdict != Verdict.NOT_TESTABLE)
+    def tested(self) -> tuple[Finding, ...]:
+        """Conditions with a verdict of their own."""
+        return tuple(condition for condition in self.conditions if condition.verdict != Verdict.NOT_TESTABLE)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a missing number is None."""
@@ -108,20 +108,20 @@ def by_sign(found: Effect, *, null: float = 0.0, claimed: int = 1) -> tuple[Verd
     return Verdict.MIXED, f"undecided: the interval holds {null:g} ({found.basis})"
 
 
-def overall(cells: Iterable[ClaimCell], advice: str) -> tuple[Verdict, str]:
-    """The verdict over cells: supported when every tested cell supports, not supported when none does and one opposes.
+def overall(conditions: Iterable[Finding], advice: str) -> tuple[Verdict, str]:
+    """The verdict over conditions: supported when every tested condition supports, not supported when none does and one opposes.
 
     Args:
-        cells: All cells.
+        conditions: All conditions.
         advice: What to run when nothing could be tested.
     """
-    cells = list(cells)
-    counts = {verdict: sum(cell.verdict == verdict for cell in cells) for verdict in Verdict}
-    tested = len(cells) - counts[Verdict.NOT_TESTABLE]
+    conditions = list(conditions)
+    counts = {verdict: sum(condition.verdict == verdict for condition in conditions) for verdict in Verdict}
+    tested = len(conditions) - counts[Verdict.NOT_TESTABLE]
     if not tested:
-        reasons = {cell.reason for cell in cells if cell.reason}
+        reasons = {condition.reason for condition in conditions if condition.reason}
         return Verdict.NOT_TESTABLE, "; ".join(filter(None, [*sorted(reasons)[:2], advice]))
-    said = f"{counts[Verdict.SUPPORTED]} of {tested} cells support it"
+    said = f"{counts[Verdict.SUPPORTED]} of {tested} conditions support it"
     if counts[Verdict.NOT_SUPPORTED]:
         said += f", {counts[Verdict.NOT_SUPPORTED]} speak against it"
     if counts[Verdict.MIXED]:

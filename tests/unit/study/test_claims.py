@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from closerlook.study.cells import cells_of
+from closerlook.study.conditions import conditions_of
 from closerlook.study.claims import claims_of, headline
 from closerlook.study.join import load_study
 from closerlook.study.verdicts import Claim, Verdict
@@ -19,7 +19,7 @@ N_PAIRS = 15
 
 
 def claim(root: Path, key: str) -> Claim:
-    claims = {found.key: found for found in claims_of(cells_of(load_study(root)))}
+    claims = {found.key: found for found in claims_of(conditions_of(load_study(root)))}
     return claims[key]
 
 
@@ -38,7 +38,7 @@ def test_one_seed_is_judged_by_the_test_examples(
     tables.save_run(tables.run_dir(tmp_path), tables.accuracy(before, after, n), tables.info())
     found = claim(tmp_path, "accuracy")
     assert found.verdict == verdict
-    (cell,) = found.cells
+    (cell,) = found.findings
     assert cell.effect.value == pytest.approx(after - before)
     assert f"Newcombe over {n} test examples, 1 seed" in cell.reason
     assert cell.paper == ""
@@ -49,7 +49,7 @@ def test_three_seeds_are_judged_by_students_t(tables: ModuleType, tmp_path: Path
     for seed, gain in enumerate(gains):
         rows = tables.accuracy(0.5, 0.5 + gain, n=20)  # 20 test examples alone could not decide
         tables.save_run(tables.run_dir(tmp_path, seed=seed), rows, tables.info(seed=seed))
-    (cell,) = claim(tmp_path, "accuracy").cells
+    (cell,) = claim(tmp_path, "accuracy").findings
     half = 4.302652729911275 * np.std(gains, ddof=1) / math.sqrt(3)  # t quantile of 2 degrees of freedom, from a table
     assert (cell.effect.low, cell.effect.high) == pytest.approx((0.13 - half, 0.13 + half))
     assert cell.effect.basis == "Student's t over 3 seeds"
@@ -60,7 +60,7 @@ def test_paper_stands_beside_its_own_setting_only(tables: ModuleType, tmp_path: 
     rows = tables.accuracy(0.8775, 0.8958)
     tables.save_run(tables.run_dir(tmp_path, "ps_fxn", "bert_base"), rows, tables.info("ps_fxn", "bert_base", 0, 4282))
     tables.save_run(tables.run_dir(tmp_path, "ps_role", "bert_base"), rows, tables.info("ps_role", "bert_base", 0, 64))
-    cells = {cell.task: cell for cell in claim(tmp_path, "accuracy").cells}
+    cells = {cell.task: cell for cell in claim(tmp_path, "accuracy").findings}
     assert cells["ps_fxn"].paper == "0.8775 → 0.8958"
     assert cells["ps_fxn"].paper_effect == pytest.approx(0.0183)
     assert cells["ps_role"].paper == ""  # a part of the data is not the paper's setting
@@ -82,8 +82,8 @@ def test_linear_means_one_cluster_a_label_apart_from_contradictions(
 ) -> None:
     tables.save_run(tables.run_dir(tmp_path), tables.clusters(before, after, contradictions), tables.info())
     found = claim(tmp_path, "linear")
-    assert (found.verdict, found.cells[0].reason) == (verdict, reason)
-    assert (found.cells[0].before, found.cells[0].after) == (before, after)
+    assert (found.verdict, found.findings[0].reason) == (verdict, reason)
+    assert (found.findings[0].before, found.findings[0].after) == (before, after)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_minimum_distances_are_judged_over_labels(
     tables.save_run(tables.run_dir(tmp_path), tables.minimum_distances(before, before + change), tables.info())
     found = claim(tmp_path, "apart")
     assert found.verdict == verdict
-    (cell,) = found.cells
+    (cell,) = found.findings
     assert cell.effect.value == pytest.approx(np.mean(change))
     up = sum(value > 0 for value in change)
     assert cell.reason.startswith(f"up for {up}, down for {6 - up} labels") or "undecided" in cell.reason
@@ -111,7 +111,7 @@ def test_minimum_distances_are_judged_over_labels(
 def test_a_label_without_a_distance_is_left_out_not_counted_as_zero(tables: ModuleType, tmp_path: Path) -> None:
     after = [6.0, 7.0, 6.0, 7.0, 6.0, None]
     tables.save_run(tables.run_dir(tmp_path), tables.minimum_distances([5.0] * 6, after), tables.info())
-    (cell,) = claim(tmp_path, "apart").cells
+    (cell,) = claim(tmp_path, "apart").findings
     assert cell.effect.value == pytest.approx(1.4)
     assert "bootstrap over 5 labels" in cell.effect.basis
 
@@ -125,9 +125,9 @@ def test_cross_tasks_are_judged_by_their_relation(tables: ModuleType, tmp_path: 
         tables.save_run(folder, rows, tables.info("ps_fxn"), tuned_on=tuned_on)
     related, unrelated = claim(tmp_path, "related"), claim(tmp_path, "unrelated")
     assert related.verdict == unrelated.verdict == Verdict.SUPPORTED
-    assert [cell.tuned_on for cell in (*related.cells, *unrelated.cells)] == ["ps_role", "pos"]
+    assert [cell.tuned_on for cell in (*related.findings, *unrelated.findings)] == ["ps_role", "pos"]
     assert claim(tmp_path, "apart").verdict == Verdict.NOT_TESTABLE  # a cross-task space is not the tuned task's own
-    assert unrelated.cells[0].effect.value == pytest.approx(-1.5)
+    assert unrelated.findings[0].effect.value == pytest.approx(-1.5)
 
 
 def test_train_test_similarity_falls_over_the_same_labels(tables: ModuleType, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_train_test_similarity_falls_over_the_same_labels(tables: ModuleType, tm
     fallen = float(np.corrcoef(train, noisy)[0, 1])
     rows += tables.space("train_test_similarity", 1.0, fallen, probe="similarity", split="train-test")
     tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
-    (cell,) = claim(tmp_path, "train_test").cells
+    (cell,) = claim(tmp_path, "train_test").findings
     assert cell.effect.value == pytest.approx(fallen - 1)
     assert cell.effect.low <= cell.effect.value <= cell.effect.high < 0  # it was 1 in every draw of labels
     assert cell.verdict == Verdict.SUPPORTED
@@ -177,7 +177,7 @@ def test_size_matched_similarity_combines_both_intervals(
         )
         rows.append(found[moment])
     tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
-    (cell,) = claim(tmp_path, "train_test_matched").cells
+    (cell,) = claim(tmp_path, "train_test_matched").findings
     # Zou & Donner 2008, by hand
     low = after[0] - before[0] - math.hypot(after[0] - after[1], before[2] - before[0])
     high = after[0] - before[0] + math.hypot(after[2] - after[0], before[0] - before[1])
@@ -199,7 +199,7 @@ def test_layers_are_compared_over_their_norm(
     tables.save_run(tables.run_dir(tmp_path), tables.displacements(lengths, norm=2.0), tables.info())
     found = claim(tmp_path, "upper_layers")
     assert found.verdict == verdict
-    assert found.cells[0].effect.value == pytest.approx(value)
+    assert found.findings[0].effect.value == pytest.approx(value)
 
 
 def test_last_layer_alone_cannot_tell_which_layers_move(tables: ModuleType, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_order_is_judged_by_rank_not_by_proportion(tables: ModuleType, tmp_path:
     for task, after in (("pos", np.exp(before)), ("dep", np.sort(before)[np.argsort(np.argsort(-before))])):
         rows = [*tables.distances(before, step=0), *tables.distances(after, step=tables.LAST_STEP)]
         tables.save_run(tables.run_dir(tmp_path, task), rows, tables.info(task))
-    cells = {cell.task: cell for cell in claim(tmp_path, "order_kept").cells}
+    cells = {cell.task: cell for cell in claim(tmp_path, "order_kept").findings}
     assert cells["pos"].effect.value == pytest.approx(1.0)
     assert cells["pos"].verdict == Verdict.SUPPORTED
     assert cells["dep"].effect.value == pytest.approx(-1.0)
@@ -228,8 +228,8 @@ def test_memorisation_is_what_tuning_added(tables: ModuleType, tmp_path: Path) -
     tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
     found = claim(tmp_path, "memorisation")
     assert found.verdict == Verdict.SUPPORTED
-    assert found.cells[0].effect.value == pytest.approx(0.20)
-    assert "500 seen examples" in found.cells[0].effect.basis
+    assert found.findings[0].effect.value == pytest.approx(0.20)
+    assert "500 seen examples" in found.findings[0].effect.basis
 
 
 def test_growth_over_scatter_is_judged_against_one(tables: ModuleType, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_exception_needs_five_cells(tables: ModuleType, tmp_path: Path) -> None:
     add(4)
     found = claim(tmp_path, "exception")
     assert found.verdict == Verdict.SUPPORTED
-    assert found.cells[0].effect.value == pytest.approx(1.0)
+    assert found.findings[0].effect.value == pytest.approx(1.0)
 
 
 def test_cells_that_disagree_make_a_claim_mixed(tables: ModuleType, tmp_path: Path) -> None:
@@ -281,22 +281,22 @@ def test_not_testable_says_why(tables: ModuleType, tmp_path: Path, rows: str, re
     tables.save_run(tables.run_dir(tmp_path), content, tables.info())
     found = claim(tmp_path, "accuracy")
     assert found.verdict == Verdict.NOT_TESTABLE
-    assert found.cells[0].reason == reason
+    assert found.findings[0].reason == reason
     assert "probe the runs with probe=linear" in found.reason
-    assert math.isnan(found.cells[0].effect.value)
+    assert math.isnan(found.findings[0].effect.value)
 
 
 def test_the_better_classifier_is_read_when_every_seed_has_it(tables: ModuleType, tmp_path: Path) -> None:
     linear, mlp = tables.accuracy(0.5, 0.6), tables.accuracy(0.7, 0.9, probe="mlp")
     tables.save_run(tables.run_dir(tmp_path, seed=0), [*linear, *mlp], tables.info(seed=0))
-    assert claim(tmp_path, "accuracy").cells[0].before == pytest.approx(0.7)
+    assert claim(tmp_path, "accuracy").findings[0].before == pytest.approx(0.7)
     tables.save_run(tables.run_dir(tmp_path, seed=1), linear, tables.info(seed=1))
-    assert claim(tmp_path, "accuracy").cells[0].before == pytest.approx(0.5)
+    assert claim(tmp_path, "accuracy").findings[0].before == pytest.approx(0.5)
 
 
 def test_claims_become_json_without_nan(tables: ModuleType, tmp_path: Path) -> None:
     tables.save_run(tables.run_dir(tmp_path), tables.accuracy(0.7, 0.9), tables.info())
-    claims = claims_of(cells_of(load_study(tmp_path)))
+    claims = claims_of(conditions_of(load_study(tmp_path)))
     content = json.loads(json.dumps([found.to_dict() for found in claims], allow_nan=False))
     assert content[0]["verdict"] == "supported"
     assert content[0]["cells"][0]["paper_effect"] is None

@@ -15,12 +15,12 @@ from closerlook.results.rows import COLUMNS
 from closerlook.results.run import RunError
 from closerlook.results.store import Cell, CellKey, ResultStore
 from closerlook.study import paper
-from closerlook.study.cells import cells_of
+from closerlook.study.conditions import conditions_of
 from closerlook.study.columns import read_cells
-from closerlook.study.intervals import effect, of_accuracies, of_difference, seed_interval
+from closerlook.study.effects import effect, of_accuracies, of_difference, seed_interval
 from closerlook.study.join import KEYS, find_runs, load_study
 from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
-from closerlook.study.summary import summarise
+from closerlook.study.main_table import summarise
 
 
 def test_columns_are_read_as_the_store_reads_rows(tables: ModuleType, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_runs_are_found_at_any_depth_and_joined(tables: ModuleType, tmp_path: Pa
     assert tuple(study.table.columns) == (*KEYS, *COLUMNS)
     after = study.table[(study.table.step == 10) & (study.table.tuned_on == study.table.task)]
     assert after.groupby(["task", "seed"]).value.first().tolist() == pytest.approx([0.6, 0.7, 0.6, 0.7])
-    cells = cells_of(study)
+    cells = conditions_of(study)
     assert [(cell.task, cell.tuned_on, sorted(cell.runs)) for cell in cells] == [
         ("dep", "dep", [0, 1]), ("dep", "pos", [0]), ("pos", "pos", [0, 1]),
     ]  # fmt: skip
@@ -74,7 +74,7 @@ def test_a_directory_without_runs_is_an_error(tmp_path: Path) -> None:
 def test_variants_are_never_joined(tables: ModuleType, tmp_path: Path) -> None:
     for name, value in (("seed-0", 0.6), ("seed-0__finetuning.epochs-1", 0.7)):
         tables.save_run(tmp_path / "pos" / "minilm_l6" / name, tables.accuracy(0.5, value), tables.info())
-    cells = cells_of(load_study(tmp_path))
+    cells = conditions_of(load_study(tmp_path))
     assert [cell.model for cell in cells] == ["minilm_l6", "minilm_l6 [finetuning.epochs-1]"]
 
 
@@ -86,7 +86,7 @@ def test_what_is_missing_is_told(tables: ModuleType, tmp_path: Path) -> None:
     broken.mkdir()
     (broken / "run.json").write_text('{"task": "pos"')
     study = load_study(tmp_path)
-    summary = summarise(study, cells_of(study))
+    summary = summarise(study, conditions_of(study))
     assert [(row.task, row.model, row.status) for row in summary.rows] == [
         ("dep", "bert_tiny", "0 of 1 seeds probed"), ("dep", "minilm_l6", "no run"),
         ("pos", "bert_tiny", "no run"), ("pos", "minilm_l6", "1 not finished"),
@@ -95,7 +95,7 @@ def test_what_is_missing_is_told(tables: ModuleType, tmp_path: Path) -> None:
     for part in ("broken", "No run yet: dep, minilm_l6; pos, bert_tiny.", "Not probed yet: dep/bert_tiny/seed-0",
                  "Not finished, so the last snapshot is not the end: pos/minilm_l6/seed-0"):  # fmt: skip
         assert part in told
-    before, after = summary.rows[1].moments[m.ACCURACY]
+    before, after = summary.rows[1].before_after[m.ACCURACY]
     assert before.n == after.n == 0
     assert np.isnan(before.mean)
 
@@ -105,7 +105,7 @@ def test_mean_over_seeds_keeps_gaps_and_counts(tables: ModuleType, tmp_path: Pat
     for seed, three in enumerate(values):
         rows = tables.minimum_distances([1.0] * 6, [*three, 1.0, 1.0, 1.0])
         tables.save_run(tables.run_dir(tmp_path, seed=seed), rows, tables.info(seed=seed))
-    (cell,) = cells_of(load_study(tmp_path))
+    (cell,) = conditions_of(load_study(tmp_path))
     table = mean_over_seeds(cell)
     assert tuple(table.columns) == COLUMNS
     last = table[table.step == 10].set_index("label")
@@ -123,7 +123,7 @@ def test_closest_labels_before_tuning(tables: ModuleType, tmp_path: Path) -> Non
     points = np.array([0, 1, 10, 11.5, 30, 50])
     gaps = np.array([abs(x - y) for i, x in enumerate(points) for y in points[i + 1 :]])
     tables.save_run(tables.run_dir(tmp_path), tables.distances(gaps, step=0), tables.info())
-    (cell,) = cells_of(load_study(tmp_path))
+    (cell,) = conditions_of(load_study(tmp_path))
     assert closest_labels(first_seed(cell), layer=4) == ["a", "b", "c"]
     assert closest_labels(first_seed(cell), layer=1) == []
 

@@ -1,4 +1,4 @@
-"""The main table (E1) and the cross-task matrix (E5): mean over seeds with interval, missing cells included."""
+"""The main table (E1) and the cross-task matrix (E5): mean over seeds with interval, missing conditions included."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from closerlook.results import measures as m
 from closerlook.study import paper
-from closerlook.study.cells import CLASSIFIERS, StudyCell, label_values, last_step, moments
-from closerlook.study.intervals import seed_interval
+from closerlook.study.conditions import CLASSIFIERS, Condition, label_values, last_step, moments
+from closerlook.study.effects import seed_interval
 from closerlook.study.join import Study
 
 MAIN_MEASURES = (m.ACCURACY, m.N_CLUSTERS, m.TRAIN_TEST_SIMILARITY, m.MEAN_MIN_DISTANCE, m.SIMILARITY_TO_FIRST)
@@ -38,7 +38,7 @@ class SeedMean:
 
 @dataclass(frozen=True)
 class MainRow:
-    """One cell of the main table.
+    """One condition of the main table.
 
     Attributes:
         model: The model.
@@ -48,7 +48,7 @@ class MainRow:
         n_labels: Labels in training; NaN when not measured.
         classifier: The probe whose accuracy is shown.
         moments: By measure, before and after.
-        paper: The paper's cell, where the setting is the paper's.
+        paper: The paper's condition, where the setting is the paper's.
         status: Empty when complete, else what is missing.
     """
 
@@ -59,7 +59,7 @@ class MainRow:
     n_labels: float
     classifier: str
     moments: dict[str, tuple[SeedMean, SeedMean]]
-    paper: paper.Cell | None = None
+    paper: paper.PrintedRow | None = None
     status: str = ""
 
 
@@ -76,7 +76,7 @@ class CrossMatrix:
         n_down: The same for those whose minimum distance shrank.
         accuracy_before: (n_rows, n_columns) accuracy before tuning, mean over seeds.
         accuracy_after: The same after tuning.
-        classifier: The probe whose accuracy it is: the one that most cells have; the others are NaN.
+        classifier: The probe whose accuracy it is: the one that most conditions have; the others are NaN.
     """
 
     model: str
@@ -99,9 +99,9 @@ class StudySummary:
     missing: tuple[str, ...] = field(default=())
 
 
-def summarise(study: Study, cells: Sequence[StudyCell]) -> StudySummary:
+def summarise(study: Study, conditions: Sequence[Condition]) -> StudySummary:
     """The main table, the cross-task matrices, and what is missing."""
-    return StudySummary(tuple(_main_rows(cells)), tuple(_matrices(cells)), tuple(_missing(study, cells)))
+    return StudySummary(tuple(_main_rows(conditions)), tuple(_matrices(conditions)), tuple(_missing(study, conditions)))
 
 
 def over_seeds(values: Sequence[float]) -> SeedMean:
@@ -112,71 +112,71 @@ def over_seeds(values: Sequence[float]) -> SeedMean:
     return SeedMean(float(np.mean(known)), *seed_interval(known), len(known))
 
 
-def _main_rows(cells: Sequence[StudyCell]) -> list[MainRow]:
-    """One row for each cell that is there or is missing."""
-    own = {(cell.task, cell.model): cell for cell in cells if cell.own}
+def _main_rows(conditions: Sequence[Condition]) -> list[MainRow]:
+    """One row for each condition that is there or is missing."""
+    own = {(condition.task, condition.model): condition for condition in conditions if condition.own}
     rows = []
-    for task, model in sorted(_expected(cells)):
-        cell = own.get((task, model))
+    for task, model in sorted(_expected(conditions)):
+        condition = own.get((task, model))
         nothing = (over_seeds([]), over_seeds([]))
-        if cell is None:
+        if condition is None:
             values = dict.fromkeys(MAIN_MEASURES, nothing)
             rows.append(MainRow(model, task, 0, 0, math.nan, "", values, status="no run"))
         else:
-            rows.append(_main_row(cell))
+            rows.append(_main_row(condition))
     return rows
 
 
-def _expected(cells: Sequence[StudyCell]) -> set[tuple[str, str]]:
+def _expected(conditions: Sequence[Condition]) -> set[tuple[str, str]]:
     """Tasks and models that a complete study would have: of each variant, its tasks in all of its models.
 
     A variant is a sweep of its own: ``experiment=e3`` tunes on two tasks, and the others are not missing.
     """
     found: dict[str, tuple[set[str], set[str]]] = {}
-    for cell in cells:
-        if cell.own:
-            tasks, models = found.setdefault(cell.variant, (set(), set()))
-            tasks.add(cell.task)
-            models.add(cell.model)
+    for condition in conditions:
+        if condition.own:
+            tasks, models = found.setdefault(condition.variant, (set(), set()))
+            tasks.add(condition.task)
+            models.add(condition.model)
     return {pair for tasks, models in found.values() for pair in product(tasks, models)}
 
 
-def _main_row(cell: StudyCell) -> MainRow:
-    probed = [table for table in cell.tables.values() if len(table) and last_step(table) > 0]
-    values = {measure: _before_after(cell, measure) for measure in MAIN_MEASURES}
-    labels = [moments(t, m.N_LABELS, layer=cell.layer, split="train").after[0] for t in probed]
-    status = "" if len(probed) == len(cell.runs) else f"{len(probed)} of {len(cell.runs)} seeds probed"
-    running = sum(run.status != "finished" for run in cell.runs.values())
+def _main_row(condition: Condition) -> MainRow:
+    probed = [table for table in condition.tables.values() if len(table) and last_step(table) > 0]
+    values = {measure: _before_after(condition, measure) for measure in MAIN_MEASURES}
+    labels = [moments(t, m.N_LABELS, layer=condition.layer, split="train").after[0] for t in probed]
+    status = "" if len(probed) == len(condition.runs) else f"{len(probed)} of {len(condition.runs)} seeds probed"
+    running = sum(run.status != "finished" for run in condition.runs.values())
     if running:
         status = ", ".join(filter(None, (status, f"{running} not finished")))
-    known = paper.E1.get((cell.paper_model, cell.task)) if cell.as_in_paper else None
+    known = paper.E1.get((condition.paper_model, condition.task)) if condition.as_in_paper else None
     n_labels = over_seeds(labels).mean
-    return MainRow(cell.model, cell.task, len(cell.runs), len(probed), n_labels, cell.classifier, values, known, status)
+    return MainRow(condition.model, condition.task, len(condition.runs), len(probed), n_labels, condition.classifier, values, known, status)
 
 
-def _before_after(cell: StudyCell, measure: str, classifier: str = "") -> tuple[SeedMean, SeedMean]:
-    probe = classifier or cell.classifier or None if measure == m.ACCURACY else None
+def _before_after(condition: Condition, measure: str, classifier: str = "") -> tuple[SeedMean, SeedMean]:
+    probe = classifier or condition.classifier or None if measure == m.ACCURACY else None
     found = [
-        moments(table, measure, layer=cell.layer, split=_SPLITS.get(measure, "train"), probe=probe)
-        for table in cell.tables.values()
+        moments(table, measure, layer=condition.layer, split=_SPLITS.get(measure, "train"), probe=probe)
+        for table in condition.tables.values()
         if len(table)
     ]
     return over_seeds([one.before[0] for one in found]), over_seeds([one.after[0] for one in found])
 
 
-def _matrices(cells: Sequence[StudyCell]) -> list[CrossMatrix]:
+def _matrices(conditions: Sequence[Condition]) -> list[CrossMatrix]:
     """One matrix for each model that was looked into with a task it was not tuned on."""
     found = []
-    for model in dict.fromkeys(cell.model for cell in cells if not cell.own):
-        mine = {(cell.tuned_on, cell.task): cell for cell in cells if cell.model == model}
+    for model in dict.fromkeys(condition.model for condition in conditions if not condition.own):
+        mine = {(condition.tuned_on, condition.task): condition for condition in conditions if condition.model == model}
         rows = tuple(sorted({tuned for tuned, _ in mine}))
         columns = tuple(sorted({task for _, task in mine}))
         classifier = _commonest_classifier(list(mine.values()))
         parts = {name: np.full((len(rows), len(columns)), np.nan) for name in _CROSS_PARTS}
         for (i, tuned), (j, task) in product(enumerate(rows), enumerate(columns)):
-            cell = mine.get((tuned, task))
-            if cell is not None:
-                for name, value in _cross_values(cell, classifier).items():
+            condition = mine.get((tuned, task))
+            if condition is not None:
+                for name, value in _cross_values(condition, classifier).items():
                     parts[name][i, j] = value
         found.append(CrossMatrix(model, rows, columns, **parts, classifier=classifier))
     return found
@@ -185,21 +185,21 @@ def _matrices(cells: Sequence[StudyCell]) -> list[CrossMatrix]:
 _CROSS_PARTS = ("change", "n_up", "n_down", "accuracy_before", "accuracy_after")
 
 
-def _commonest_classifier(cells: Sequence[StudyCell]) -> str:
-    """The probe whose accuracy most of the cells have, the one nearest to the paper's first; empty when none has."""
-    counts = {name: sum(name in cell.classifiers for cell in cells) for name in CLASSIFIERS}
+def _commonest_classifier(conditions: Sequence[Condition]) -> str:
+    """The probe whose accuracy most of the conditions have, the one nearest to the paper's first; empty when none has."""
+    counts = {name: sum(name in condition.classifiers for condition in conditions) for name in CLASSIFIERS}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else ""
 
 
-def _cross_values(cell: StudyCell, classifier: str) -> dict[str, float]:
+def _cross_values(condition: Condition, classifier: str) -> dict[str, float]:
     changes = []
-    for table in cell.tables.values():
+    for table in condition.tables.values():
         if len(table):
-            values = label_values(table, m.MIN_DISTANCE, layer=cell.layer)
+            values = label_values(table, m.MIN_DISTANCE, layer=condition.layer)
             changes.append((values["after"] - values["before"]).dropna())
     changes = [change for change in changes if len(change)]
-    before, after = _before_after(cell, m.ACCURACY, classifier)
+    before, after = _before_after(condition, m.ACCURACY, classifier)
     return {
         "change": over_seeds([float(c.mean()) for c in changes]).mean,
         "n_up": over_seeds([float((c > 0).sum()) for c in changes]).mean,
@@ -209,11 +209,11 @@ def _cross_values(cell: StudyCell, classifier: str) -> dict[str, float]:
     }
 
 
-def _missing(study: Study, cells: Sequence[StudyCell]) -> list[str]:
+def _missing(study: Study, conditions: Sequence[Condition]) -> list[str]:
     """What a reader must not take for complete."""
     told = list(study.problems)
-    own = {(cell.task, cell.model) for cell in cells if cell.own}
-    absent = [f"{task}, {model}" for task, model in _expected(cells) - own]
+    own = {(condition.task, condition.model) for condition in conditions if condition.own}
+    absent = [f"{task}, {model}" for task, model in _expected(conditions) - own]
     if absent:
         told.append(f"No run yet: {'; '.join(sorted(absent))}.")
     open_runs = [run.path for run in study.runs if run.status != "finished"]

@@ -11,35 +11,35 @@ from closerlook.figures.select import layers_of
 from closerlook.geometry.similarity import spatial_similarity
 from closerlook.results import measures as m
 from closerlook.study import paper
-from closerlook.study.cells import StudyCell, distances, label_values, last_step, matrices, moments
-from closerlook.study.claim_cells import claim_cell, column_means, moments_of
-from closerlook.study.intervals import NOTHING, Interval, effect, over_labels
-from closerlook.study.verdicts import ClaimCell, by_sign
+from closerlook.study.conditions import Condition, distances, label_values, last_step, matrices, moments
+from closerlook.study.findings import finding, column_means, moments_of
+from closerlook.study.effects import NOTHING, Interval, effect, over_labels
+from closerlook.study.verdicts import Finding, by_sign
 
 _ORDER_KEPT = 0.5
 
 
-def distances_grow(cell: StudyCell) -> ClaimCell | None:
+def distances_grow(condition: Condition) -> Finding | None:
     """Change of the minimum distances for the tuned task."""
-    return _minimum_distances(cell, claimed=1) if cell.own else None
+    return _minimum_distances(condition, claimed=1) if condition.own else None
 
 
-def related_grows(cell: StudyCell) -> ClaimCell | None:
+def related_grows(condition: Condition) -> Finding | None:
     """Change of the minimum distances after tuning on a related task."""
-    return _minimum_distances(cell, claimed=1) if _relation(cell) is True else None
+    return _minimum_distances(condition, claimed=1) if _relation(condition) is True else None
 
 
-def unrelated_shrinks(cell: StudyCell) -> ClaimCell | None:
+def unrelated_shrinks(condition: Condition) -> Finding | None:
     """Change of the minimum distances after tuning on an unrelated task."""
-    return _minimum_distances(cell, claimed=-1) if _relation(cell) is False else None
+    return _minimum_distances(condition, claimed=-1) if _relation(condition) is False else None
 
 
-def _relation(cell: StudyCell) -> bool | None:
-    return None if cell.own else paper.RELATED.get(frozenset({cell.task, cell.tuned_on}))
+def _relation(condition: Condition) -> bool | None:
+    return None if condition.own else paper.RELATED.get(frozenset({condition.task, condition.tuned_on}))
 
 
-def _minimum_distances(cell: StudyCell, *, claimed: int) -> ClaimCell:
-    values = {seed: label_values(t, m.MIN_DISTANCE, layer=cell.layer) for seed, t in cell.tables.items() if len(t)}
+def _minimum_distances(condition: Condition, *, claimed: int) -> Finding:
+    values = {seed: label_values(t, m.MIN_DISTANCE, layer=condition.layer) for seed, t in condition.tables.items() if len(t)}
     changes = pd.DataFrame({seed: table["after"] - table["before"] for seed, table in values.items()})
     per_label = changes.mean(axis=1).to_numpy(dtype=float) if len(changes) else np.array([])
     result = effect(column_means(changes), lambda: over_labels(per_label))
@@ -51,18 +51,18 @@ def _minimum_distances(cell: StudyCell, *, claimed: int) -> ClaimCell:
         for k in ("before", "after")
     )
     told, change = "", math.nan
-    if cell.as_in_paper and cell.paper_model == paper.E5_MODEL and cell.task == paper.E5_TASK:
-        printed = paper.E5.get(cell.tuned_on)
+    if condition.as_in_paper and condition.paper_model == paper.E5_MODEL and condition.task == paper.E5_TASK:
+        printed = paper.E5.get(condition.tuned_on)
         if printed:
             told, change = f"{printed.n_up} up, {printed.n_down} down, {printed.mean_change:+.2f}", printed.mean_change
-    return claim_cell(cell, before, after, result, (verdict, reason), told, change)
+    return finding(condition, before, after, result, (verdict, reason), told, change)
 
 
-def apart_beyond_scatter(cell: StudyCell) -> ClaimCell | None:
+def apart_beyond_scatter(condition: Condition) -> Finding | None:
     """Growth of label distances over growth of the scatter within labels."""
-    if not cell.own:
+    if not condition.own:
         return None
-    found = moments_of(cell, "distance_growth_over_scatter", split="train", probe="geometry")
+    found = moments_of(condition, "distance_growth_over_scatter", split="train", probe="geometry")
     only = [one.after for one in found.values()]
 
     def within() -> tuple[Interval, str]:
@@ -70,14 +70,14 @@ def apart_beyond_scatter(cell: StudyCell) -> ClaimCell | None:
         return (Interval(*ends.mean(axis=0)), "bootstrap over labels") if len(ends) else (NOTHING, "no interval")
 
     result = effect({seed: one.after[0] for seed, one in found.items()}, within)
-    return claim_cell(cell, math.nan, math.nan, result, by_sign(result, null=1.0), "", math.nan)
+    return finding(condition, math.nan, math.nan, result, by_sign(result, null=1.0), "", math.nan)
 
 
-def upper_layers_move_more(cell: StudyCell) -> ClaimCell | None:
+def upper_layers_move_more(condition: Condition) -> Finding | None:
     """Displacement of each label's centroid, upper less lower half of the blocks, over each layer's mean norm."""
-    if not cell.own:
+    if not condition.own:
         return None
-    moved = {seed: _halves(table, cell.layer) for seed, table in cell.tables.items() if len(table)}
+    moved = {seed: _halves(table, condition.layer) for seed, table in condition.tables.items() if len(table)}
     changes = pd.DataFrame({seed: halves["upper"] - halves["lower"] for seed, halves in moved.items()})
     per_label = changes.mean(axis=1).to_numpy(dtype=float) if len(changes) else np.array([])
     result = effect(column_means(changes), lambda: over_labels(per_label))
@@ -85,7 +85,7 @@ def upper_layers_move_more(cell: StudyCell) -> ClaimCell | None:
         float(np.nanmean([halves[k].mean() for halves in moved.values()])) if result.known else math.nan
         for k in ("lower", "upper")
     )
-    return claim_cell(cell, lower, upper, result, by_sign(result), "", math.nan)
+    return finding(condition, lower, upper, result, by_sign(result), "", math.nan)
 
 
 def _halves(table: pd.DataFrame, n_layers: int) -> pd.DataFrame:
@@ -107,12 +107,12 @@ def _halves(table: pd.DataFrame, n_layers: int) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def keeps_order(cell: StudyCell) -> ClaimCell | None:
+def keeps_order(condition: Condition) -> Finding | None:
     """Rank correlation of label distances before and after tuning."""
-    if not cell.own:
+    if not condition.own:
         return None
     found = {
-        seed: _order(table, cell.layer) for seed, table in cell.tables.items() if len(table) and last_step(table) > 0
+        seed: _order(table, condition.layer) for seed, table in condition.tables.items() if len(table) and last_step(table) > 0
     }
     known = {seed: one for seed, one in found.items() if math.isfinite(one[0])}
 
@@ -121,7 +121,7 @@ def keeps_order(cell: StudyCell) -> ClaimCell | None:
         return Interval(*ends.mean(axis=0)), "bootstrap over labels"
 
     result = effect({seed: one[0] for seed, one in known.items()}, within)
-    return claim_cell(cell, math.nan, math.nan, result, by_sign(result, null=_ORDER_KEPT), "", math.nan)
+    return finding(condition, math.nan, math.nan, result, by_sign(result, null=_ORDER_KEPT), "", math.nan)
 
 
 def _order(table: pd.DataFrame, layer: int) -> tuple[float, float, float]:

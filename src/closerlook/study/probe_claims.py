@@ -11,10 +11,10 @@ from closerlook.geometry.correlation import correlate_rows, take_pairs
 from closerlook.geometry.intervals import percentile_interval
 from closerlook.results import measures as m
 from closerlook.study import paper
-from closerlook.study.cells import Moments, StudyCell, distances, matrices
-from closerlook.study.claim_cells import claim_cell, mean_moments, moments_of
-from closerlook.study.intervals import NOTHING, Effect, Interval, Within, effect, of_accuracies, of_difference
-from closerlook.study.verdicts import ClaimCell, Verdict, by_sign
+from closerlook.study.conditions import Moments, Condition, distances, matrices
+from closerlook.study.findings import finding, mean_moments, moments_of
+from closerlook.study.effects import NOTHING, Effect, Interval, Within, effect, of_accuracies, of_difference
+from closerlook.study.verdicts import Finding, Verdict, by_sign
 
 _N_BOOTSTRAP = 2000
 _MIN_CELLS = 5
@@ -23,29 +23,29 @@ _PER_CONTRADICTION = 2
 """Clusters that a group of identical vectors with different labels may cost: each copy can stand alone."""
 
 
-def accuracy_rises(cell: StudyCell) -> ClaimCell | None:
+def accuracy_rises(condition: Condition) -> Finding | None:
     """Accuracy after less before tuning."""
-    if not cell.own:
+    if not condition.own:
         return None
-    found = moments_of(cell, m.ACCURACY, split="test", probe=cell.classifier or None)
+    found = moments_of(condition, m.ACCURACY, split="test", probe=condition.classifier or None)
     before, after = mean_moments(found)
     n = max((one.n for one in found.values()), default=0)
     result = effect({seed: one.change for seed, one in found.items()}, lambda: of_accuracies(before, after, n))
-    printed = paper.E1.get((cell.paper_model, cell.task)) if cell.as_in_paper else None
+    printed = paper.E1.get((condition.paper_model, condition.task)) if condition.as_in_paper else None
     told = f"{printed.before.accuracy:.4f} → {printed.after.accuracy:.4f}" if printed else ""
     change = printed.after.accuracy - printed.before.accuracy if printed else math.nan
     verdict, reason = by_sign(result)
     if result.known:
-        reason = f"{cell.classifier} probe; {reason}"
-    return claim_cell(cell, before, after, result, (verdict, reason), told, change)
+        reason = f"{condition.classifier} probe; {reason}"
+    return finding(condition, before, after, result, (verdict, reason), told, change)
 
 
-def becomes_linear(cell: StudyCell) -> ClaimCell | None:
+def becomes_linear(condition: Condition) -> Finding | None:
     """Clusters beyond one per label, and beyond what contradictions cost."""
-    if not cell.own:
+    if not condition.own:
         return None
     clusters, labels, groups = (
-        moments_of(cell, name, split="train") for name in (m.N_CLUSTERS, m.N_LABELS, m.N_CONTRADICTIONS)
+        moments_of(condition, name, split="train") for name in (m.N_CLUSTERS, m.N_LABELS, m.N_CONTRADICTIONS)
     )
     excess = {seed: one.after[0] - labels[seed].after[0] for seed, one in clusters.items()}
     at_first = {seed: one.before[0] - labels[seed].before[0] for seed, one in clusters.items()}
@@ -53,9 +53,9 @@ def becomes_linear(cell: StudyCell) -> ClaimCell | None:
     before, after = mean_moments(clusters)
     result = effect(excess, lambda: (NOTHING, "a count"))
     verdict, reason = _linear_verdict(excess, at_first, allowed, groups)
-    printed = paper.E1.get((cell.paper_model, cell.task)) if cell.as_in_paper else None
+    printed = paper.E1.get((condition.paper_model, condition.task)) if condition.as_in_paper else None
     told = f"{printed.before.clusters:,} → {printed.after.clusters:,}" if printed else ""
-    return claim_cell(cell, before, after, result, (verdict, reason), told, math.nan)
+    return finding(condition, before, after, result, (verdict, reason), told, math.nan)
 
 
 def _linear_verdict(
@@ -80,29 +80,29 @@ def _linear_verdict(
     return Verdict.NOT_SUPPORTED, f"{worst:,.0f} clusters beyond one per label are left"
 
 
-def train_test_falls(cell: StudyCell) -> ClaimCell | None:
+def train_test_falls(condition: Condition) -> Finding | None:
     """Train-test similarity after less before."""
-    if not cell.own:
+    if not condition.own:
         return None
-    found = moments_of(cell, m.TRAIN_TEST_SIMILARITY, split="train-test")
+    found = moments_of(condition, m.TRAIN_TEST_SIMILARITY, split="train-test")
     before, after = mean_moments(found)
-    result = effect({seed: one.change for seed, one in found.items()}, _similarity_interval(cell))
-    printed = paper.E1.get((cell.paper_model, cell.task)) if cell.as_in_paper else None
+    result = effect({seed: one.change for seed, one in found.items()}, _similarity_interval(condition))
+    printed = paper.E1.get((condition.paper_model, condition.task)) if condition.as_in_paper else None
     told, change = "", math.nan
     if printed and printed.after.similarity is not None:
         first = printed.before.similarity
         told = f"{'-' if first is None else f'{first:.2f}'} → {printed.after.similarity:.2f}"
         change = math.nan if first is None else printed.after.similarity - first
-    return claim_cell(cell, before, after, result, by_sign(result, claimed=-1), told, change)
+    return finding(condition, before, after, result, by_sign(result, claimed=-1), told, change)
 
 
-def _similarity_interval(cell: StudyCell) -> Within:
+def _similarity_interval(condition: Condition) -> Within:
     """Bootstrap over labels of the change of the train-test similarity: the same labels at both moments."""
 
     def within() -> tuple[Interval, str]:
-        for table in cell.tables.values():
+        for table in condition.tables.values():
             vectors = [
-                distances(table, layer=cell.layer, split=split, moment=moment)
+                distances(table, layer=condition.layer, split=split, moment=moment)
                 for moment in ("before", "after")
                 for split in ("train", "test")
             ]
@@ -122,11 +122,11 @@ def _similarity_interval(cell: StudyCell) -> Within:
     return within
 
 
-def train_test_falls_matched(cell: StudyCell) -> ClaimCell | None:
+def train_test_falls_matched(condition: Condition) -> Finding | None:
     """Size-matched train-test similarity, after less before; a fall that two halves of the train set share is none."""
-    if not cell.own:
+    if not condition.own:
         return None
-    found = moments_of(cell, m.MATCHED_SIMILARITY, split="train-test", probe="train_test")
+    found = moments_of(condition, m.MATCHED_SIMILARITY, split="train-test", probe="train_test")
     before, after = mean_moments(found)
     first = next(iter(found.values()), None)
 
@@ -136,14 +136,14 @@ def train_test_falls_matched(cell: StudyCell) -> ClaimCell | None:
         return of_difference(first.after, first.before, "from the spread over draws of one run")
 
     result = effect({seed: one.change for seed, one in found.items()}, within)
-    return claim_cell(cell, before, after, result, _beside_ceiling(cell, by_sign(result, claimed=-1)), "", math.nan)
+    return finding(condition, before, after, result, _beside_ceiling(condition, by_sign(result, claimed=-1)), "", math.nan)
 
 
-def _beside_ceiling(cell: StudyCell, verdict: tuple[Verdict, str]) -> tuple[Verdict, str]:
+def _beside_ceiling(condition: Condition, verdict: tuple[Verdict, str]) -> tuple[Verdict, str]:
     """The verdict, beside how alike two halves of the train set are: mixed if no more alike than train and test."""
     label, reason = verdict
-    ceilings = mean_moments(moments_of(cell, m.SPLIT_HALF_CEILING, split="train-test", probe="train_test"))
-    gap = mean_moments(moments_of(cell, m.TRAIN_TEST_GAP, split="train-test", probe="train_test"))[1]
+    ceilings = mean_moments(moments_of(condition, m.SPLIT_HALF_CEILING, split="train-test", probe="train_test"))
+    gap = mean_moments(moments_of(condition, m.TRAIN_TEST_GAP, split="train-test", probe="train_test"))[1]
     if not all(map(math.isfinite, (*ceilings, gap))):
         return verdict
     reason += f"; two halves of the train set: {ceilings[0]:.2f} → {ceilings[1]:.2f}"
@@ -152,11 +152,11 @@ def _beside_ceiling(cell: StudyCell, verdict: tuple[Verdict, str]) -> tuple[Verd
     return label, reason
 
 
-def memorises(cell: StudyCell) -> ClaimCell | None:
+def memorises(condition: Condition) -> Finding | None:
     """Seen less unseen accuracy, after less before tuning."""
-    if not cell.own:
+    if not condition.own:
         return None
-    found = moments_of(cell, "memorisation_gap", split="train-test", probe="memorisation")
+    found = moments_of(condition, "memorisation_gap", split="train-test", probe="memorisation")
     before, after = mean_moments(found)
     first = next(iter(found.values()), None)
 
@@ -166,24 +166,24 @@ def memorises(cell: StudyCell) -> ClaimCell | None:
         return of_difference(first.after, first.before, f"from Newcombe's intervals over {first.n} seen examples")
 
     result = effect({seed: one.change for seed, one in found.items()}, within)
-    return claim_cell(cell, before, after, result, by_sign(result), "", math.nan)
+    return finding(condition, before, after, result, by_sign(result), "", math.nan)
 
 
-def exception_diverges(cells: Sequence[StudyCell]) -> ClaimCell:
-    """Over cells: does accuracy gain less where train and test are less alike after tuning?"""
+def exception_diverges(conditions: Sequence[Condition]) -> Finding:
+    """Over conditions: does accuracy gain less where train and test are less alike after tuning?"""
     points = []
-    for cell in cells:
-        rises, falls = accuracy_rises(cell), train_test_falls(cell)
+    for condition in conditions:
+        rises, falls = accuracy_rises(condition), train_test_falls(condition)
         if rises and falls and rises.effect.known and math.isfinite(falls.after):
             points.append((rises.effect.value, falls.after))
     many = "all models", "all tasks", "all tasks"
     if len(points) < _MIN_CELLS:
-        reason = f"{len(points)} cells with both numbers, at least {_MIN_CELLS} needed"
+        reason = f"{len(points)} conditions with both numbers, at least {_MIN_CELLS} needed"
         nothing = Effect(math.nan, basis=reason)
-        return ClaimCell(*many, math.nan, math.nan, nothing, Verdict.NOT_TESTABLE, reason)
+        return Finding(*many, math.nan, math.nan, nothing, Verdict.NOT_TESTABLE, reason)
     gains, alike = np.array(points).T
     value = float(correlate_rows(gains[None], alike[None], "spearman")[0])
     draws = np.random.default_rng(0).integers(len(points), size=(_N_BOOTSTRAP, len(points)))
     low, high = percentile_interval(correlate_rows(gains[draws], alike[draws], "spearman"))
-    found = Effect(value, low, high, f"bootstrap over {len(points)} cells")
-    return ClaimCell(*many, math.nan, math.nan, found, *by_sign(found))
+    found = Effect(value, low, high, f"bootstrap over {len(points)} conditions")
+    return Finding(*many, math.nan, math.nan, found, *by_sign(found))

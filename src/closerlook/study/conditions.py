@@ -1,4 +1,4 @@
-"""The cells of a study: all seeds of one model, tuned on one task and probed on one; and what is read from them."""
+"""The conditions of a study: all seeds of one model, tuned on one task and probed on one; and what is read from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLASSIFIERS = ("mlp_grid", "mlp", "linear")
 
 
 @dataclass(frozen=True)
-class StudyCell:
+class Condition:
     """All seeds of one setting.
 
     Attributes:
@@ -80,8 +80,8 @@ class StudyCell:
         return next(iter(self.runs.values())).info.model
 
 
-def cells_of(study: Study) -> list[StudyCell]:
-    """The cells of a study, ordered by task, tuned-on task and model; runs of one seed twice: the later path stands."""
+def conditions_of(study: Study) -> list[Condition]:
+    """The conditions of a study, ordered by task, tuned-on task and model; runs of one seed twice: the later path stands."""
     groups: dict[tuple[str, str, str], dict[int, StudyRun]] = {}
     several = len({run.variant for run in study.runs}) > 1
     for run in study.runs:
@@ -90,7 +90,7 @@ def cells_of(study: Study) -> list[StudyCell]:
     tables = dict(iter(study.table.groupby("run", sort=False)))
     empty = study.table.iloc[:0]
     return [
-        StudyCell(model, task, tuned_on, runs, {seed: tables.get(run.path, empty) for seed, run in runs.items()})
+        Condition(model, task, tuned_on, runs, {seed: tables.get(run.path, empty) for seed, run in runs.items()})
         for (task, tuned_on, model), runs in sorted(groups.items(), key=lambda item: item[0])
     ]
 
