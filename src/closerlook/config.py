@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from closerlook.data.settings import TaskSettings
+from closerlook.data.task_settings import TaskSettings
 from closerlook.models.settings import FineTuningSettings, ModelSettings, SnapshotSettings
 
 

@@ -30,7 +30,7 @@ import torch
 
 from closerlook.callbacks.snapshot import SnapshotCallback
 from closerlook.data.datamodule import CorpusDataModule
-from closerlook.data.settings import TaskSettings
+from closerlook.data.task_settings import TaskSettings
 from closerlook.data.tasks import load_corpus
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.finetuning_module import FineTuningModule

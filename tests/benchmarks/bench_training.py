@@ -56,7 +56,7 @@ class Work:
     @classmethod
     def load(cls, task: str, n_texts: int) -> Work:
         from closerlook.data.batching import encode_split
-        from closerlook.data.settings import TaskSettings
+        from closerlook.data.task_settings import TaskSettings
         from closerlook.data.tasks import load_corpus
 
         settings = TaskSettings(name=task, data_dir=str(DATA), limit_train_texts=n_texts, limit_test_texts=32)

@@ -475,7 +475,7 @@ def test_the_probe_command_says_one_thing_and_fails(project: Path, tmp_path: Pat
 
 HUB = """
 import sys, time
-from closerlook.data.errors import DataError
+from closerlook.data.data_errors import DataError
 from closerlook.data.readers.tabular import read_hub
 from closerlook.models.loading import ModelError, load_encoder
 from closerlook.models.settings import ModelSettings

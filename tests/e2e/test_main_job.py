@@ -11,11 +11,11 @@ from omegaconf import DictConfig
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from closerlook import measures as m
 from closerlook.config import config_dir, register
 from closerlook.pipelines.probe import probe
 from closerlook.pipelines.train import train
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results import measures as m
 from closerlook.results.run import RunError, RunInfo, load_run
 from closerlook.results.store import ResultStore
 

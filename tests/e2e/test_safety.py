@@ -281,7 +281,7 @@ def test_keys_are_written_nowhere(
 
 
 def test_a_key_in_the_settings_is_not_sent(tmp_path: Path) -> None:
-    from closerlook.tracking.redaction import redact
+    from closerlook.redaction import redact
 
     sent = json.dumps(redact({"task": {"hub_token": "abc"}, "note": KEYS["HF_TOKEN"], "list": [KEYS["HF_TOKEN"]]}))
     assert "abc" not in sent

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from closerlook.results import measures as m
+from closerlook import measures as m
 
 if TYPE_CHECKING:
     from closerlook.pipelines.probe import ProbeRunOutcome
@@ -145,7 +145,7 @@ def _before_after(table: pd.DataFrame, probe: str, measure: str, split: str, for
         return "-"
     ordered = rows.sort_values("step")
     first, last = (_number(v, form) for v in (ordered.value.iloc[0], ordered.value.iloc[-1]))
-    if measure in (m.SIMILARITY_TO_FIRST, m.MEAN_DISPLACEMENT) or len(ordered) == 1:
+    if m.MEASURES[measure].scope == "change" or len(ordered) == 1:
         return last
     return f"{first}→{last}"
 

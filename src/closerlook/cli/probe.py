@@ -107,8 +107,8 @@ def _vectors(config: DictConfig) -> None:
 
 def _join(config: DictConfig) -> None:
     from closerlook.cli.probe_each import failed_ends, print_failures, probe_each_with_bar
-    from closerlook.pipelines.study import study
     from closerlook.cli.study_tables import print_study
+    from closerlook.pipelines.study import study
 
     ends = probe_each_with_bar(config) if config.each or config.cross_task is not None else ()
     failed = failed_ends(ends)

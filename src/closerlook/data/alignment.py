@@ -9,7 +9,7 @@ from typing import Any
 
 from closerlook.data.alignment_report import AlignmentReport, Tally, refuse_losses
 from closerlook.data.corpus import LabeledText
-from closerlook.data.errors import AlignmentError
+from closerlook.data.data_errors import AlignmentError
 
 Span = tuple[int, int]
 """First subword position of a word in ``input_ids`` and the position after its last."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from closerlook.data.corpus import LabeledText
-from closerlook.data.errors import AlignmentError
+from closerlook.data.data_errors import AlignmentError
 
 N_SHOWN = 3
 """How many of the lost words an error shows."""

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from closerlook.data.batching import Batch, EncodedSplit, encode_split
 from closerlook.data.corpus import Corpus
-from closerlook.data.errors import DataError
+from closerlook.data.data_errors import DataError
 from closerlook.data.loaders import TrainLoader, batch_loader
 from closerlook.data.samplers import LengthBucketSampler, OrderedSampler
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from closerlook import measures as m
 from closerlook.figures.paths import Path2D, read_paths
-from closerlook.figures.select import layers_of
 from closerlook.figures.theme import CONTEXT, PALETTE, joined, nothing_to_draw, safe, short, style
-from closerlook.results import measures as m
+from closerlook.results.tables import layers_of
 
 
 def displacement_arrows(

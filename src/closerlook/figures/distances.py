@@ -8,15 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from scipy.cluster.hierarchy import leaves_list, linkage
 
-from closerlook.figures.select import (
-    Matrices,
-    cluster_order,
-    distance_matrices,
-    evenly,
-    gains,
-    label_series,
-)
+from closerlook import measures as m
 from closerlook.figures.theme import (
     CONTEXT,
     LAGGARDS,
@@ -33,7 +27,13 @@ from closerlook.figures.theme import (
     short,
     spread,
 )
-from closerlook.results import measures as m
+from closerlook.results.tables import (
+    Matrices,
+    distance_matrices,
+    evenly,
+    gains,
+    label_series,
+)
 
 MANY_LABELS = 8
 """With more labels than this, only the ones that gain most and least are coloured and named."""
@@ -186,6 +186,24 @@ def label_distance_heatmap(
         "colorbar": {"title": {"text": "distance", "side": "right"}, "thickness": 12, "outlinewidth": 0},
     })  # fmt: skip
     return figure
+
+
+def cluster_order(matrix: np.ndarray) -> list[int]:
+    """Order of labels that puts near ones beside each other: average linkage with optimal leaf order.
+
+    Args:
+        matrix: (n_labels, n_labels) symmetric distances; undefined pairs count as the mean distance.
+
+    Returns:
+        A permutation of the labels; the order given when fewer than three labels or no distance at all.
+    """
+    n = len(matrix)
+    above = np.triu_indices(n, k=1)
+    condensed = matrix[above]
+    if n < 3 or not np.isfinite(condensed).any():
+        return list(range(n))
+    condensed = np.where(np.isfinite(condensed), condensed, np.nanmean(condensed))
+    return [int(leaf) for leaf in leaves_list(linkage(condensed, "average", optimal_ordering=True))]
 
 
 def _name_axes(figure: go.Figure, names: list[str], text: list[str]) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from closerlook.figures.select import rows_of
+from closerlook import measures as m
 from closerlook.figures.theme import (
     MEAN,
     PALETTE,
@@ -20,7 +20,8 @@ from closerlook.figures.theme import (
     safe,
     unit_of,
 )
-from closerlook.results import measures as m
+from closerlook.number_text import number_text
+from closerlook.results.tables import rows_of
 
 _COUNTS = (m.N_CLUSTERS,)
 
@@ -83,21 +84,7 @@ def _epochs(rows: pd.DataFrame, grid: pd.DataFrame) -> list[float]:
 
 
 def _numbers(measure: str, values: np.ndarray) -> list[list[str]]:
-    return [[format_number(measure, value) for value in row] for row in values]
-
-
-def format_number(measure: str, value: float) -> str:
-    """A value as people read it: counts whole, shares and correlations with three decimals; ``–`` if missing."""
-    if value is None or not np.isfinite(value):
-        return "\u2013"
-    unit = unit_of(measure)
-    if unit in {"clusters", "labels", "examples", "groups", "0 or 1"}:
-        return f"{value:,.0f}"
-    if unit == "share" or unit.endswith(" r"):
-        return f"{value:.3f}"
-    if 0 < abs(value) < 0.01:
-        return f"{value:.2g}"
-    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+    return [[number_text(measure, value) for value in row] for row in values]
 
 
 def _hover(rows: pd.DataFrame, grid: pd.DataFrame) -> list[list[str]]:
@@ -107,14 +94,14 @@ def _hover(rows: pd.DataFrame, grid: pd.DataFrame) -> list[list[str]]:
 
 def _tell(row: Any) -> str:
     measure, value = row.measure, row.value
-    parts = [f"{name_of(measure)} {format_number(measure, value)}"]
+    parts = [f"{name_of(measure)} {number_text(measure, value)}"]
     if np.isfinite(row.low) and np.isfinite(row.high):
-        low, high = format_number(measure, row.low), format_number(measure, row.high)
+        low, high = number_text(measure, row.low), number_text(measure, row.high)
         parts.append(f"95 % interval {low} to {high}")
     if not pd.isna(row.n):
         parts.append(f"from {row.n:,}")
     if np.isfinite(row.control):
-        parts.append(f"control {format_number(measure, row.control)}")
+        parts.append(f"control {number_text(measure, row.control)}")
     if row.note:
         parts.append(safe(row.note))
     return "<br>".join(parts)

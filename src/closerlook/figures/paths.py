@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from closerlook import measures as m
 from closerlook.figures.distances import MANY_LABELS
-from closerlook.figures.select import rows_of
 from closerlook.figures.theme import CONTEXT, PALETTE, joined, new_figure, nothing_to_draw, safe, short
-from closerlook.results import measures as m
+from closerlook.results.tables import rows_of
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from closerlook.figures.select import label_series, layers_of, rows_of
+from closerlook import measures as m
 from closerlook.figures.theme import (
     CONTEXT,
     MEAN,
@@ -20,7 +20,7 @@ from closerlook.figures.theme import (
     safe,
     short,
 )
-from closerlook.results import measures as m
+from closerlook.results.tables import label_series, layers_of, rows_of
 
 _DECADE = 10
 _DIVERGING = [[0.0, PALETTE[1]], [0.5, "rgba(128,128,128,0.15)"], [1.0, PALETTE[0]]]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from closerlook.results.measures import MEASURES
+from closerlook.measures import MEASURES
 
 # Okabe & Ito (2008), in the shades that stand out on white and on near-black alike. Black and yellow are left out.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6BB1", "#6F8F3A")
@@ -40,36 +40,13 @@ def unit_of(measure: str) -> str:
 
 def name_of(measure: str) -> str:
     """A measure's name for people: ``mean minimum distance`` reads better than ``mean_min_distance``."""
-    return _NAMES.get(measure, measure.replace("_", " "))
+    return MEASURES[measure].title if measure in MEASURES else measure.replace("_", " ")
 
 
 def axis_title(measure: str) -> str:
     """``name (unit)``."""
     unit, name = unit_of(measure), name_of(measure)
     return name if not unit or unit in name else f"{name} ({unit})"
-
-
-_NAMES = {
-    "n_clusters": "clusters",
-    "n_labels": "labels",
-    "n_examples": "examples",
-    "is_linear": "linear?",
-    "n_contradictions": "contradictions",
-    "min_distance": "minimum distance",
-    "mean_min_distance": "mean minimum distance",
-    "mean_label_distance": "mean label distance",
-    "inside_mean": "mean distance inside",
-    "inside_max": "largest distance inside",
-    "similarity_to_first": "similarity to the first snapshot",
-    "train_test_similarity": "train-test similarity",
-    "centroid_displacement": "centroid displacement",
-    "centroid_path_length": "centroid path length",
-    "mean_centroid_displacement": "mean centroid displacement",
-    "relative_displacement": "relative displacement",
-    "explained_variance": "variance explained by two axes",
-    "macro_f1": "macro F1",
-    "majority_accuracy": "accuracy of the commonest label",
-}
 
 
 def new_figure(title: str, *, height: int = 420) -> go.Figure:

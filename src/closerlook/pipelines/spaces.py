@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from closerlook.data.settings import TaskSettings
+from closerlook.data.task_settings import TaskSettings
 from closerlook.representations.format import SnapshotError, examples_file, read_examples
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from closerlook.files import replacing, write_json
-from closerlook.study.conditions import Condition, conditions_of
 from closerlook.study.claims import claims_of, headline
+from closerlook.study.conditions import Condition, conditions_of
 from closerlook.study.join import Study, load_study
 from closerlook.study.main_table import StudySummary, summarise
 from closerlook.study.verdicts import Claim

@@ -306,7 +306,7 @@ def build(config: DictConfig, settings: dict[str, Any]) -> tuple[Any, Any, RunIn
     from hydra.utils import instantiate
 
     from closerlook.data.datamodule import CorpusDataModule
-    from closerlook.data.settings import TaskSettings
+    from closerlook.data.task_settings import TaskSettings
     from closerlook.data.tasks import load_corpus
     from closerlook.models.encoder import PooledEncoder
     from closerlook.models.finetuning_module import FineTuningModule

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from closerlook.figures.layers import format_number
+from closerlook import measures as m
 from closerlook.figures.theme import name_of
 from closerlook.files import write_text
+from closerlook.number_text import number_text
 from closerlook.report.page import render
 from closerlook.report.sections import Section, Slot
-from closerlook.results import measures as m
 from closerlook.study import paper_figures as draw
-from closerlook.study.conditions import Condition
 from closerlook.study.claims import headline
+from closerlook.study.conditions import Condition
 from closerlook.study.join import Study
 from closerlook.study.main_table import MAIN_MEASURES, CrossMatrix, StudySummary
-from closerlook.study.wording import measured, number, seed_text, where
 from closerlook.study.verdicts import Claim
+from closerlook.study.wording import measured, number, seed_text, where
 
 _CHOICE = "condition"
 _WIDE = ("e3", "e7")
@@ -45,10 +45,12 @@ def build_study_page(
     return path
 
 
-def render_study_page(study: Study, conditions: Sequence[Condition], summary: StudySummary, claims: Sequence[Claim]) -> str:
+def render_study_page(
+    study: Study, conditions: Sequence[Condition], summary: StudySummary, claims: Sequence[Claim]
+) -> str:
     """The page as HTML text; see :func:`build_study_page`."""
     shown = draw.own_conditions(conditions)
-    tools = {"number": format_number, "signed": number, "seeds": lambda v, k: seed_text(k, v), "name_of": name_of,
+    tools = {"number": number_text, "signed": number, "seeds": lambda v, k: seed_text(k, v), "name_of": name_of,
              "measured": measured, "where": where}  # fmt: skip
     return render(
         "study.html.j2",
@@ -134,7 +136,12 @@ def study_sections(conditions: Sequence[Condition], summary: StudySummary) -> li
     ]  # fmt: skip
     for key, nav, heading, what, caution, makers in per_condition:
         slots = [
-            Slot(f"{key}_{i}", (_CHOICE,), {condition.title: make(condition) for condition in conditions}, wide=key in _WIDE)
+            Slot(
+                f"{key}_{i}",
+                (_CHOICE,),
+                {condition.title: make(condition) for condition in conditions},
+                wide=key in _WIDE,
+            )
             for i, make in enumerate(makers)
         ]
         columns = 2 if len(slots) > 1 else 1

@@ -1,8 +1,9 @@
-"""Which test examples a probe got right, as a short text: two snapshots or runs can then be compared example by example."""
+"""Which examples a probe got right, as a short text: snapshots and runs are then compared example by example."""
 
 from __future__ import annotations
 
 import base64
+import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def encode_hits(shares: np.ndarray, example_ids: Sequence[str], *, n_fits: int =
     counts = np.rint(np.asarray(shares, dtype=float) * n_fits)
     if not 1 <= n_fits <= _MOST_FITS or np.abs(counts - np.asarray(shares) * n_fits).max(initial=0.0) > 1e-6:
         raise ValueError(f"got shares that are not k/{n_fits}, expected the share of 1 to {_MOST_FITS} fits each")
-    examples = f"{zlib.crc32('\0'.join(example_ids).encode()):08x}"
+    examples = f"{zlib.crc32(json.dumps(list(example_ids)).encode()):08x}"
     packed = base64.b85encode(zlib.compress(counts.astype(np.uint8).tobytes(), level=9)).decode("ascii")
     return f"{n_fits} {examples} {packed}"
 

@@ -1,16 +1,20 @@
-"""The conditions of a study: all seeds of one model, tuned on one task and probed on one; and what is read from them."""
+"""The conditions of a study: all seeds of one model, tuned on one task and probed on one; what is read from them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from closerlook.figures.select import rows_of
-from closerlook.results import measures as m
+from closerlook import measures as m
+from closerlook.geometry.confidence import Interval
+from closerlook.results.run import RunInfo
+from closerlook.results.tables import rows_of
 from closerlook.study import paper
 from closerlook.study.join import Study, StudyRun
 
@@ -43,7 +47,7 @@ class Condition:
 
     @property
     def variant(self) -> str:
-        """What its runs' directories say besides the seed; empty for plain runs."""
+        """The variant of its runs; empty for plain runs."""
         return next(iter(self.runs.values())).variant
 
     @property
@@ -51,37 +55,41 @@ class Condition:
         """``task, model`` or ``task in model tuned on other``."""
         return f"{self.task}, {self.model}" if self.own else f"{self.task}, {self.model} tuned on {self.tuned_on}"
 
-    @cached_property
+    @property
+    def info(self) -> RunInfo:
+        """What its runs have in common: model, task, layers."""
+        return next(iter(self.runs.values())).info
+
+    @property
     def layer(self) -> int:
         """The last block: the layer that the paper's tables are about."""
-        return next(iter(self.runs.values())).info.n_layers
+        return self.info.n_layers
 
     @cached_property
-    def classifier(self) -> str:
-        """The probe whose accuracy is read: one that every probed seed has; empty when there is none."""
-        return next(iter(self.classifiers), "")
+    def probed(self) -> dict[int, pd.DataFrame]:
+        """The tables that hold something, by seed in order."""
+        return {seed: table for seed, table in sorted(self.tables.items()) if len(table)}
+
+    @property
+    def classifier(self) -> str | None:
+        """The probe whose accuracy is read: one that every probed seed has; None when there is none."""
+        return next(iter(self.classifiers), None)
 
     @cached_property
     def classifiers(self) -> tuple[str, ...]:
         """The probes whose accuracy every probed seed has, the one nearest to the paper's first."""
-        probed = [set(t.loc[t["measure"] == m.ACCURACY, "probe"]) for t in self.tables.values() if len(t)]
-        return tuple(name for name in CLASSIFIERS if probed and all(name in found for found in probed))
+        found = [set(t.loc[t["measure"] == m.ACCURACY, "probe"]) for t in self.probed.values()]
+        return tuple(name for name in CLASSIFIERS if found and all(name in probes for probes in found))
 
     @property
-    def as_in_paper(self) -> bool:
-        """Whether model and data are the paper's, so that its figures may stand beside."""
-        info = next(iter(self.runs.values())).info
-        known = paper.N_TRAIN.get(self.task)
-        return info.model in paper.MODELS and known == info.n_train
-
-    @property
-    def paper_model(self) -> str:
-        """The model's name in the paper's tables."""
-        return next(iter(self.runs.values())).info.model
+    def in_paper(self) -> paper.PrintedRow | None:
+        """The paper's row of the main table, where model and data are the paper's."""
+        same = paper.N_TRAIN.get(self.task) == self.info.n_train
+        return paper.E1.get((self.info.model, self.task)) if same else None
 
 
 def conditions_of(study: Study) -> list[Condition]:
-    """The conditions of a study, ordered by task, tuned-on task and model; runs of one seed twice: the later path stands."""
+    """The conditions, ordered by task, tuned-on task and model; of two runs of one seed the later path stands."""
     groups: dict[tuple[str, str, str], dict[int, StudyRun]] = {}
     several = len({run.variant for run in study.runs}) > 1
     for run in study.runs:
@@ -95,33 +103,54 @@ def conditions_of(study: Study) -> list[Condition]:
     ]
 
 
-@dataclass(frozen=True)
-class Moments:
-    """A number of the whole space before and after, with its interval and its count; NaN where missing.
+class Estimate(NamedTuple):
+    """A number with its own 95 % interval; NaN where missing."""
 
-    Attributes:
-        before: (value, low, high) at step 0.
-        after: (value, low, high) at the last step.
-        n: What it was computed from; 0 when unknown.
-    """
+    value: float
+    low: float
+    high: float
+    n: float
 
-    before: tuple[float, float, float]
-    after: tuple[float, float, float]
-    n: int = 0
+    @property
+    def interval(self) -> Interval:
+        """Both ends."""
+        return Interval(self.low, self.high)
+
+
+class BeforeAfter(NamedTuple):
+    """A number of the whole space at step 0 and at the last step."""
+
+    before: Estimate
+    after: Estimate
 
     @property
     def change(self) -> float:
-        """After less before."""
-        return self.after[0] - self.before[0]
+        """After less before; NaN when either is missing."""
+        return self.after.value - self.before.value
 
 
-def moments(table: pd.DataFrame, measure: str, *, layer: int, split: str, probe: str | None = None) -> Moments:
-    """A measure of the space at step 0 and at the table's last step; the table must be of one run."""
+def before_after(table: pd.DataFrame, measure: str, *, layer: int, split: str, probe: str | None = None) -> BeforeAfter:
+    """A measure of the space before and after tuning; the table must be of one run."""
     rows = rows_of(table, measure, probe=probe, layer=layer, split=split)
     rows = rows[rows["label"] == ""].drop_duplicates("step", keep="last").set_index("step")
-    last = last_step(table)
-    counts = rows["n"].dropna()
-    return Moments(_triple(rows, 0), _triple(rows, last), int(counts.iloc[-1]) if len(counts) else 0)
+    numbers = rows[list(Estimate._fields)].astype("float64").reindex([0, last_step(table)])
+    before, after = (Estimate(*row) for row in numbers.to_numpy().tolist())
+    return BeforeAfter(before, after)
+
+
+def by_seed(condition: Condition, measure: str, *, split: str, probe: str | None = None) -> dict[int, BeforeAfter]:
+    """A measure of the last layer before and after, by seed that has results."""
+    return {
+        seed: before_after(table, measure, layer=condition.layer, split=split, probe=probe)
+        for seed, table in condition.probed.items()
+    }
+
+
+def means(found: Sequence[BeforeAfter]) -> tuple[float, float]:
+    """Mean before and after over the seeds that have both."""
+    both = [(one.before.value, one.after.value) for one in found if math.isfinite(one.change)]
+    before, after = np.mean(both, axis=0).tolist() if both else (math.nan, math.nan)
+    return before, after
 
 
 def last_step(table: pd.DataFrame) -> int:
@@ -130,41 +159,38 @@ def last_step(table: pd.DataFrame) -> int:
     return int(steps.max()) if len(steps) and steps.max() > 0 else -1
 
 
-def _triple(rows: pd.DataFrame, step: int) -> tuple[float, float, float]:
-    if step not in rows.index:
-        return (math.nan, math.nan, math.nan)
-    value, low, high = (float(rows[name].to_numpy()[rows.index.get_loc(step)]) for name in ("value", "low", "high"))
-    return value, low, high
-
-
 def label_values(table: pd.DataFrame, measure: str, *, layer: int, split: str = "train") -> pd.DataFrame:
     """A measure of each label: index label, columns ``before`` (step 0) and ``after`` (last step)."""
     rows = rows_of(table, measure, layer=layer, split=split)
     wide = rows.pivot_table(index="label", columns="step", values="value", aggfunc="last", dropna=False)
-    last = last_step(table)
-    columns = {"before": wide.get(0), "after": wide.get(last)}
-    return pd.DataFrame({k: v if v is not None else np.nan for k, v in columns.items()}, index=wide.index)
+    wide = wide.reindex(columns=[0, last_step(table)])
+    return wide.set_axis(["before", "after"], axis=1)
 
 
-def distances(table: pd.DataFrame, *, layer: int, split: str, moment: str) -> pd.Series:
-    """Label distances before (step 0) or after (last step), by (label, other)."""
-    step = 0 if moment == "before" else last_step(table)
-    rows = rows_of(table, m.LABEL_DISTANCE, layer=layer, split=split)
-    rows = rows[rows["step"] == step].drop_duplicates(["label", "other"], keep="last")
-    return rows.set_index(["label", "other"])["value"]
+def distances(table: pd.DataFrame, *, layer: int, split: str) -> tuple[pd.Series, pd.Series]:
+    """Label distances before (step 0) and after (last step), by (label, other)."""
+    rows = rows_of(table, m.LABEL_DISTANCE, layer=layer, split=split).drop_duplicates(
+        ["step", "label", "other"], keep="last"
+    )
+    found = rows.set_index(["label", "other"])
+    return found.loc[found["step"] == 0, "value"], found.loc[found["step"] == last_step(table), "value"]
 
 
-def matrices(*vectors: pd.Series) -> tuple[np.ndarray, ...]:
-    """Distance vectors as (n, n) matrices over the labels that all of them have; NaN where undefined."""
-    labels = sorted(set.intersection(*({x for pair in v.index for x in pair} for v in vectors)))
-    place = {label: i for i, label in enumerate(labels)}
-    found = []
-    for vector in vectors:
-        matrix = np.full((len(labels), len(labels)), np.nan)
-        named = zip(vector.index.tolist(), vector.to_numpy(dtype=float), strict=True)
-        kept = [(place[a], place[b], v) for (a, b), v in named if a in place and b in place]
-        if kept:
-            i, j, values = (np.array(column) for column in zip(*kept, strict=True))
-            matrix[i.astype(int), j.astype(int)] = matrix[j.astype(int), i.astype(int)] = values
-        found.append(matrix)
-    return tuple(found)
+def matrices(vectors: Sequence[pd.Series]) -> tuple[list[str], np.ndarray]:
+    """Distance vectors as symmetric matrices over the labels that all of them have.
+
+    Args:
+        vectors: Distances by (label, other).
+
+    Returns:
+        The labels, and (n_vectors, n_labels, n_labels) distances, NaN where undefined and on the diagonal.
+    """
+    labels = sorted(set.intersection(*({name for pair in v.index for name in pair} for v in vectors)))
+    found = np.full((len(vectors), len(labels), len(labels)), np.nan)
+    for matrix, vector in zip(found, vectors, strict=True):
+        if labels:
+            i, j = (pd.Index(labels).get_indexer(vector.index.get_level_values(k)) for k in (0, 1))
+            kept = (i >= 0) & (j >= 0)
+            values = vector.to_numpy(dtype=float)[kept]
+            matrix[i[kept], j[kept]] = matrix[j[kept], i[kept]] = values
+    return labels, found

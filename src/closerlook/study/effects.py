@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student_t
 
-from closerlook.geometry.intervals import Interval
+from closerlook.geometry.confidence import Interval
 from closerlook.study.crossed import NO_INTERVAL, Crossed, Units, crossed_interval
 
 MIN_SEEDS = 3
@@ -88,23 +88,20 @@ def over_units(parts: Sequence[Units], value: float, per_seed: Sequence[float], 
     return _effect(found, value, per_seed, what if math.isfinite(found.interval.low) else f"no interval: {what}")
 
 
-def over_labels(values: np.ndarray, *, groups: np.ndarray | None = None, what: str = "labels") -> Effect:
+def over_labels(values: np.ndarray, *, groups: np.ndarray | None = None) -> Effect:
     """The mean over seeds and labels; labels that a seed has no value for are left out.
 
     Args:
         values: (n_seeds, n_labels); NaN where undefined.
         groups: (n_labels,) labels that are not independent.
-        what: The units in words.
     """
     kept = np.isfinite(values).all(axis=0) if values.size else np.zeros(0, dtype=bool)
     if not kept.any():
         return not_measured()
     units = Units(values[:, kept], None if groups is None else groups[kept])
-    n = units.values.shape[1]
-    told = f"{n} {what}"
-    if units.n_independent < n:
-        told += f", {units.n_independent} of them independent"
-    return over_units([units], float(units.values.mean()), units.values.mean(axis=1).tolist(), told)
+    n, independent = units.values.shape[1], units.n_independent
+    what = f"{n} labels" if independent == n else f"{n} labels ({independent} independent)"
+    return over_units([units], float(units.values.mean()), units.values.mean(axis=1).tolist(), what)
 
 
 def over_runs(per_seed: Mapping[int, float], within: Mapping[int, Interval], what: str) -> Effect:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from closerlook import measures as m
 from closerlook.figures.displacements import displacement_arrows
 from closerlook.figures.distances import labels_over_training
 from closerlook.figures.paths import centroid_paths
-from closerlook.figures.select import layers_of
 from closerlook.figures.study import (
     clusters_before_after,
     cross_task_matrix,
@@ -18,10 +18,10 @@ from closerlook.figures.study import (
     memorisation_curves,
 )
 from closerlook.figures.theme import nothing_to_draw
-from closerlook.results import measures as m
+from closerlook.results.tables import layers_of
 from closerlook.study.conditions import Condition
-from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
 from closerlook.study.main_table import CrossMatrix, StudySummary
+from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
 from closerlook.study.wording import cross_text
 
 
@@ -36,7 +36,7 @@ def e2_clusters(summary: StudySummary) -> go.Figure:
 
 def e3_minimum_distances(condition: Condition) -> go.Figure:
     """E3: minimum distance of each label over training, last layer, mean over seeds."""
-    return labels_over_training(mean_over_seeds(condition), layer=condition.layer)
+    return labels_over_training(mean_over_seeds(condition, m.MIN_DISTANCE), layer=condition.layer)
 
 
 def e4_closest_paths(condition: Condition, layer: int | None = None) -> go.Figure:
@@ -57,7 +57,8 @@ def e5_matrix(matrix: CrossMatrix) -> go.Figure:
 def e6_similarity(condition: Condition) -> go.Figure:
     """E6: similarity of the label distances to those before tuning, by layer over training, mean over seeds."""
     title = "Similarity of the label distances to those before tuning, train"
-    return layers_over_training(mean_over_seeds(condition), m.SIMILARITY_TO_FIRST, split="train", title=title)
+    table = mean_over_seeds(condition, m.SIMILARITY_TO_FIRST)
+    return layers_over_training(table, m.SIMILARITY_TO_FIRST, split="train", title=title)
 
 
 def e7_arrows(condition: Condition) -> go.Figure:
@@ -67,17 +68,19 @@ def e7_arrows(condition: Condition) -> go.Figure:
 
 def e8_lengths(condition: Condition) -> go.Figure:
     """E8: how far each label's centroid went, per layer, mean over seeds."""
-    return displacement_lengths(mean_over_seeds(condition))
+    return displacement_lengths(mean_over_seeds(condition, m.CENTROID_DISPLACEMENT))
 
 
 def e9_memorisation(condition: Condition) -> go.Figure:
     """E9: accuracy on seen and on unseen examples over training, last layer, mean over seeds."""
-    return memorisation_curves(mean_over_seeds(condition), layer=condition.layer)
+    return memorisation_curves(mean_over_seeds(condition, m.SUBTEST_ACCURACY, m.UNSEEN_ACCURACY), layer=condition.layer)
 
 
 def e4_low_layer(condition: Condition) -> go.Figure:
     """E4 at the lowest block whose centroids are known: what the paper sets against the last layer."""
-    layers = [layer for layer in layers_of(first_seed(condition), m.CENTROID_X, "train") if 1 <= layer < condition.layer]
+    layers = [
+        layer for layer in layers_of(first_seed(condition), m.CENTROID_X, "train") if 1 <= layer < condition.layer
+    ]
     if not layers:
         title = "Paths of the labels' centroids, lowest block, train"
         return nothing_to_draw(title, "no block below the last layer has been probed with probe=centroids")
@@ -86,4 +89,4 @@ def e4_low_layer(condition: Condition) -> go.Figure:
 
 def own_conditions(conditions: Sequence[Condition]) -> list[Condition]:
     """The conditions with results that are probed on the task they were tuned on."""
-    return [condition for condition in conditions if condition.own and any(len(table) for table in condition.tables.values())]
+    return [condition for condition in conditions if condition.own and condition.probed]

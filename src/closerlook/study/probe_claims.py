@@ -1,4 +1,4 @@
-"""Tests of claims about probes: accuracy, linearity, train against test, memorisation."""
+"""Tests of claims about probes: accuracy, linearity, memorisation."""
 
 from __future__ import annotations
 
@@ -7,183 +7,106 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from closerlook.geometry.correlation import correlate_rows, take_pairs
-from closerlook.geometry.intervals import percentile_interval
-from closerlook.results import measures as m
-from closerlook.study import paper
-from closerlook.study.conditions import Moments, Condition, distances, matrices
-from closerlook.study.findings import finding, mean_moments, moments_of
-from closerlook.study.effects import NOTHING, Effect, Interval, Within, effect, of_accuracies, of_difference
-from closerlook.study.verdicts import Finding, Verdict, by_sign
+from closerlook import measures as m
+from closerlook.geometry.confidence import Interval, newcombe_interval
+from closerlook.study.conditions import BeforeAfter, Condition, by_seed, means
+from closerlook.study.crossed import Units, paired_examples
+from closerlook.study.effects import Effect, over_runs, over_units
+from closerlook.study.measured import Measured, change_over_runs, paired_hits
+from closerlook.study.verdicts import Verdict
 
-_N_BOOTSTRAP = 2000
-_MIN_CELLS = 5
 _NEARLY = 0.9
 _PER_CONTRADICTION = 2
 """Clusters that a group of identical vectors with different labels may cost: each copy can stand alone."""
 
 
-def accuracy_rises(condition: Condition) -> Finding | None:
+def accuracy_rises(condition: Condition) -> Measured | None:
     """Accuracy after less before tuning."""
     if not condition.own:
         return None
-    found = moments_of(condition, m.ACCURACY, split="test", probe=condition.classifier or None)
-    before, after = mean_moments(found)
-    n = max((one.n for one in found.values()), default=0)
-    result = effect({seed: one.change for seed, one in found.items()}, lambda: of_accuracies(before, after, n))
-    printed = paper.E1.get((condition.paper_model, condition.task)) if condition.as_in_paper else None
-    told = f"{printed.before.accuracy:.4f} → {printed.after.accuracy:.4f}" if printed else ""
-    change = printed.after.accuracy - printed.before.accuracy if printed else math.nan
-    verdict, reason = by_sign(result)
-    if result.known:
-        reason = f"{condition.classifier} probe; {reason}"
-    return finding(condition, before, after, result, (verdict, reason), told, change)
+    found = by_seed(condition, m.ACCURACY, split="test", probe=condition.classifier)
+    before, after = means(list(found.values()))
+    printed = condition.in_paper
+    return Measured(
+        effect=_accuracy_effect(condition, found),
+        before=before,
+        after=after,
+        note=f"{condition.classifier} probe" if condition.classifier else "",
+        paper=f"{printed.before.accuracy:.4f} → {printed.after.accuracy:.4f}" if printed else "",
+        paper_effect=printed.after.accuracy - printed.before.accuracy if printed else math.nan,
+    )
 
 
-def becomes_linear(condition: Condition) -> Finding | None:
+def _accuracy_effect(condition: Condition, found: Mapping[int, BeforeAfter]) -> Effect:
+    """Paired example by example where the hits are stored; else as if the two test sets were different ones."""
+    changes = {seed: one.change for seed, one in found.items()}
+    paired = paired_hits(condition, m.TEST_HITS, condition.classifier) if condition.classifier else None
+    if paired is not None:
+        per_seed = [change for change in changes.values() if math.isfinite(change)]
+        what = f"{paired.shape[1]} test examples, paired"
+        return over_units([paired_examples(paired)], float(paired.mean()), per_seed, what)
+    n = int(max((one.after.n for one in found.values() if math.isfinite(one.change)), default=0))
+    return over_runs(changes, {s: _unpaired(one) for s, one in found.items()}, f"{n} test examples, not paired")
+
+
+def _unpaired(found: BeforeAfter) -> Interval:
+    """Newcombe's interval: too wide for the same examples before and after, but all that counts alone allow."""
+    n = found.after.n
+    if not (n > 0 and math.isfinite(found.change)):
+        return Interval(math.nan, math.nan)
+    return newcombe_interval(round(found.after.value * n), int(n), round(found.before.value * n), int(n))
+
+
+def memorises(condition: Condition) -> Measured | None:
+    """Accuracy on seen less on unseen examples, after less before tuning."""
+    if not condition.own:
+        return None
+    found = change_over_runs(condition, m.MEMORISATION_GAP, "memorisation", "the two sets of examples, not paired")
+    seen, unseen = (paired_hits(condition, name, "memorisation") for name in (m.SUBTEST_HITS, m.UNSEEN_HITS))
+    if seen is None or unseen is None:
+        return found
+    what = f"({seen.shape[1]} seen + {unseen.shape[1]} unseen examples), paired"
+    parts = [paired_examples(seen), _taken_away(paired_examples(unseen))]
+    per_seed = (seen.mean(axis=1) - unseen.mean(axis=1)).tolist()
+    effect = over_units(parts, float(np.mean(per_seed)), per_seed, what)
+    return Measured(effect, found.before, found.after)
+
+
+def _taken_away(part: Units) -> Units:
+    return Units(-part.values, part.groups)
+
+
+def becomes_linear(condition: Condition) -> Measured | None:
     """Clusters beyond one per label, and beyond what contradictions cost."""
     if not condition.own:
         return None
     clusters, labels, groups = (
-        moments_of(condition, name, split="train") for name in (m.N_CLUSTERS, m.N_LABELS, m.N_CONTRADICTIONS)
+        by_seed(condition, name, split="train") for name in (m.N_CLUSTERS, m.N_LABELS, m.N_CONTRADICTIONS)
     )
-    excess = {seed: one.after[0] - labels[seed].after[0] for seed, one in clusters.items()}
-    at_first = {seed: one.before[0] - labels[seed].before[0] for seed, one in clusters.items()}
-    allowed = {seed: _PER_CONTRADICTION * float(np.nan_to_num(one.after[0])) for seed, one in groups.items()}
-    before, after = mean_moments(clusters)
-    result = effect(excess, lambda: (NOTHING, "a count"))
-    verdict, reason = _linear_verdict(excess, at_first, allowed, groups)
-    printed = paper.E1.get((condition.paper_model, condition.task)) if condition.as_in_paper else None
+    known = [seed for seed, one in clusters.items() if math.isfinite(one.after.value - labels[seed].after.value)]
+    excess = {seed: clusters[seed].after.value - labels[seed].after.value for seed in known}
+    at_first = [clusters[seed].before.value - labels[seed].before.value for seed in known]
+    contradictions = [float(np.nan_to_num(groups[seed].after.value)) for seed in known]
+    before, after = means(list(clusters.values()))
+    verdict, note = _linear_verdict(list(excess.values()), at_first, contradictions)
+    printed = condition.in_paper
     told = f"{printed.before.clusters:,} → {printed.after.clusters:,}" if printed else ""
-    return finding(condition, before, after, result, (verdict, reason), told, math.nan)
+    return Measured(over_runs(excess, {}, ""), before, after, note=note, verdict=verdict, paper=told)
 
 
 def _linear_verdict(
-    excess: Mapping[int, float],
-    at_first: Mapping[int, float],
-    allowed: Mapping[int, float],
-    groups: Mapping[int, Moments],
-) -> tuple[Verdict, str]:
-    known = [seed for seed, value in excess.items() if math.isfinite(value)]
-    if not known:
-        return Verdict.NOT_TESTABLE, "number of clusters not measured"
-    if all(excess[seed] <= allowed[seed] for seed in known):
-        k = int(max(groups[seed].after[0] for seed in known))
-        if all(excess[seed] == 0 for seed in known):
-            was = all(at_first[seed] == 0 for seed in known)
-            return Verdict.SUPPORTED, "linear, as it was before tuning" if was else "linear"
-        return Verdict.SUPPORTED, f"linear apart from {k} contradiction{'s' if k != 1 else ''}"
-    shares = [1 - excess[seed] / at_first[seed] if at_first[seed] > 0 else -math.inf for seed in known]
-    worst = max(excess[seed] for seed in known)
-    if min(shares) >= _NEARLY:
-        return Verdict.MIXED, f"nearly: {worst:,.0f} clusters beyond one per label are left"
-    return Verdict.NOT_SUPPORTED, f"{worst:,.0f} clusters beyond one per label are left"
+    excess: Sequence[float], at_first: Sequence[float], contradictions: Sequence[float]
+) -> tuple[Verdict | None, str]:
+    if not excess:
+        return None, ""
+    if all(one <= _PER_CONTRADICTION * groups for one, groups in zip(excess, contradictions, strict=True)):
+        return Verdict.SUPPORTED, _linear_note(excess, at_first, int(max(contradictions)))
+    left = f"{max(excess):,.0f} clusters beyond one per label are left"
+    gone = (1 - one / first if first > 0 else -math.inf for one, first in zip(excess, at_first, strict=True))
+    return (Verdict.MIXED, f"nearly: {left}") if min(gone) >= _NEARLY else (Verdict.NOT_SUPPORTED, left)
 
 
-def train_test_falls(condition: Condition) -> Finding | None:
-    """Train-test similarity after less before."""
-    if not condition.own:
-        return None
-    found = moments_of(condition, m.TRAIN_TEST_SIMILARITY, split="train-test")
-    before, after = mean_moments(found)
-    result = effect({seed: one.change for seed, one in found.items()}, _similarity_interval(condition))
-    printed = paper.E1.get((condition.paper_model, condition.task)) if condition.as_in_paper else None
-    told, change = "", math.nan
-    if printed and printed.after.similarity is not None:
-        first = printed.before.similarity
-        told = f"{'-' if first is None else f'{first:.2f}'} → {printed.after.similarity:.2f}"
-        change = math.nan if first is None else printed.after.similarity - first
-    return finding(condition, before, after, result, by_sign(result, claimed=-1), told, change)
-
-
-def _similarity_interval(condition: Condition) -> Within:
-    """Bootstrap over labels of the change of the train-test similarity: the same labels at both moments."""
-
-    def within() -> tuple[Interval, str]:
-        for table in condition.tables.values():
-            vectors = [
-                distances(table, layer=condition.layer, split=split, moment=moment)
-                for moment in ("before", "after")
-                for split in ("train", "test")
-            ]
-            if all(len(vector) for vector in vectors):
-                break
-        else:
-            return NOTHING, "no interval"
-        found = [matrix.copy() for matrix in matrices(*vectors)]
-        n = len(found[0])
-        for matrix in found:
-            np.fill_diagonal(matrix, np.nan)  # a label drawn twice has no distance to itself
-        draws = np.random.default_rng(0).integers(n, size=(_N_BOOTSTRAP, n))
-        pairs = [take_pairs(matrix, draws) for matrix in found]
-        changes = correlate_rows(pairs[2], pairs[3]) - correlate_rows(pairs[0], pairs[1])
-        return percentile_interval(changes), f"bootstrap over {n} labels of one run"
-
-    return within
-
-
-def train_test_falls_matched(condition: Condition) -> Finding | None:
-    """Size-matched train-test similarity, after less before; a fall that two halves of the train set share is none."""
-    if not condition.own:
-        return None
-    found = moments_of(condition, m.MATCHED_SIMILARITY, split="train-test", probe="train_test")
-    before, after = mean_moments(found)
-    first = next(iter(found.values()), None)
-
-    def within() -> tuple[Interval, str]:
-        if first is None:
-            return NOTHING, "no interval"
-        return of_difference(first.after, first.before, "from the spread over draws of one run")
-
-    result = effect({seed: one.change for seed, one in found.items()}, within)
-    return finding(condition, before, after, result, _beside_ceiling(condition, by_sign(result, claimed=-1)), "", math.nan)
-
-
-def _beside_ceiling(condition: Condition, verdict: tuple[Verdict, str]) -> tuple[Verdict, str]:
-    """The verdict, beside how alike two halves of the train set are: mixed if no more alike than train and test."""
-    label, reason = verdict
-    ceilings = mean_moments(moments_of(condition, m.SPLIT_HALF_CEILING, split="train-test", probe="train_test"))
-    gap = mean_moments(moments_of(condition, m.TRAIN_TEST_GAP, split="train-test", probe="train_test"))[1]
-    if not all(map(math.isfinite, (*ceilings, gap))):
-        return verdict
-    reason += f"; two halves of the train set: {ceilings[0]:.2f} → {ceilings[1]:.2f}"
-    if label == Verdict.SUPPORTED and gap <= 0:
-        return Verdict.MIXED, f"falls, but train and test are no less alike than two halves of the train set: {reason}"
-    return label, reason
-
-
-def memorises(condition: Condition) -> Finding | None:
-    """Seen less unseen accuracy, after less before tuning."""
-    if not condition.own:
-        return None
-    found = moments_of(condition, "memorisation_gap", split="train-test", probe="memorisation")
-    before, after = mean_moments(found)
-    first = next(iter(found.values()), None)
-
-    def within() -> tuple[Interval, str]:
-        if first is None:
-            return NOTHING, "no interval"
-        return of_difference(first.after, first.before, f"from Newcombe's intervals over {first.n} seen examples")
-
-    result = effect({seed: one.change for seed, one in found.items()}, within)
-    return finding(condition, before, after, result, by_sign(result), "", math.nan)
-
-
-def exception_diverges(conditions: Sequence[Condition]) -> Finding:
-    """Over conditions: does accuracy gain less where train and test are less alike after tuning?"""
-    points = []
-    for condition in conditions:
-        rises, falls = accuracy_rises(condition), train_test_falls(condition)
-        if rises and falls and rises.effect.known and math.isfinite(falls.after):
-            points.append((rises.effect.value, falls.after))
-    many = "all models", "all tasks", "all tasks"
-    if len(points) < _MIN_CELLS:
-        reason = f"{len(points)} conditions with both numbers, at least {_MIN_CELLS} needed"
-        nothing = Effect(math.nan, basis=reason)
-        return Finding(*many, math.nan, math.nan, nothing, Verdict.NOT_TESTABLE, reason)
-    gains, alike = np.array(points).T
-    value = float(correlate_rows(gains[None], alike[None], "spearman")[0])
-    draws = np.random.default_rng(0).integers(len(points), size=(_N_BOOTSTRAP, len(points)))
-    low, high = percentile_interval(correlate_rows(gains[draws], alike[draws], "spearman"))
-    found = Effect(value, low, high, f"bootstrap over {len(points)} conditions")
-    return Finding(*many, math.nan, math.nan, found, *by_sign(found))
+def _linear_note(excess: Sequence[float], at_first: Sequence[float], contradictions: int) -> str:
+    if any(excess):
+        return f"linear apart from {contradictions} contradiction{'s' if contradictions != 1 else ''}"
+    return "linear" if any(at_first) else "linear, as it was before tuning"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from closerlook.study.across_conditions import Combined
 from closerlook.study.effects import Effect
 
-SIGN_RULE = (
-    "A condition supports the claim when its 95 % interval lies wholly on the claimed side of {null}, speaks against it "
-    "when it lies wholly on the other side, and is undecided otherwise."
-)
+LEVEL = 0.05
 
 
 class Verdict(StrEnum):
@@ -22,6 +20,7 @@ class Verdict(StrEnum):
     SUPPORTED = "supported"
     NOT_SUPPORTED = "not supported"
     MIXED = "mixed"
+    UNDECIDED = "undecided"
     NOT_TESTABLE = "not testable"
 
 
@@ -64,9 +63,11 @@ class Claim:
         effect: What is measured, with its unit.
         rule: How a condition's verdict is reached.
         paper: What the paper reports.
-        conditions: The claim in each condition.
+        findings: The claim in each condition.
         verdict: Over all conditions.
         reason: Why, in words; says what to run where nothing could be tested.
+        combined: The estimate over conditions; None where there is none.
+        p_value: Of "no effect", over conditions, corrected for the number of claims (Holm); NaN where there is none.
     """
 
     key: str
@@ -74,22 +75,24 @@ class Claim:
     effect: str
     rule: str
     paper: str
-    conditions: tuple[Finding, ...]
+    findings: tuple[Finding, ...]
     verdict: Verdict
     reason: str
+    combined: Combined | None = field(default=None)
+    p_value: float = math.nan
 
     @property
     def tested(self) -> tuple[Finding, ...]:
         """Conditions with a verdict of their own."""
-        return tuple(condition for condition in self.conditions if condition.verdict != Verdict.NOT_TESTABLE)
+        return tuple(found for found in self.findings if found.verdict != Verdict.NOT_TESTABLE)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a missing number is None."""
         return dict(_plain(asdict(self)))
 
 
-def by_sign(found: Effect, *, null: float = 0.0, claimed: int = 1) -> tuple[Verdict, str]:
-    """The verdict of an interval on one side of ``null``.
+def by_sign(found: Effect, *, null: float, claimed: int) -> tuple[Verdict, str]:
+    """The verdict of an interval on one side of ``null``, and why.
 
     Args:
         found: The effect.
@@ -99,40 +102,37 @@ def by_sign(found: Effect, *, null: float = 0.0, claimed: int = 1) -> tuple[Verd
     if not found.known:
         return Verdict.NOT_TESTABLE, found.basis
     if not found.has_interval:
-        return Verdict.MIXED, f"undecided: {found.basis}"
+        return Verdict.UNDECIDED, found.basis
     low, high = sorted((claimed * (found.low - null), claimed * (found.high - null)))
     if low > 0:
         return Verdict.SUPPORTED, found.basis
     if high < 0:
         return Verdict.NOT_SUPPORTED, found.basis
-    return Verdict.MIXED, f"undecided: the interval holds {null:g} ({found.basis})"
+    return Verdict.UNDECIDED, f"the interval holds {null:g} ({found.basis})"
 
 
-def overall(conditions: Iterable[Finding], advice: str) -> tuple[Verdict, str]:
-    """The verdict over conditions: supported when every tested condition supports, not supported when none does and one opposes.
+def counted(findings: Sequence[Finding]) -> str:
+    """How many conditions say what, in words."""
+    counts = {verdict: sum(found.verdict == verdict for found in findings) for verdict in Verdict}
+    tested = len(findings) - counts[Verdict.NOT_TESTABLE]
+    said = f"{counts[Verdict.SUPPORTED]} of {tested} condition{'s' if tested != 1 else ''} support it"
+    for verdict, words in ((Verdict.NOT_SUPPORTED, "speak against it"), (Verdict.MIXED, "mixed")):
+        said += f", {counts[verdict]} {words}" if counts[verdict] else ""
+    said += f", {counts[Verdict.UNDECIDED]} undecided" if counts[Verdict.UNDECIDED] else ""
+    return said + (f"; {counts[Verdict.NOT_TESTABLE]} not testable" if counts[Verdict.NOT_TESTABLE] else "")
 
-    Args:
-        conditions: All conditions.
-        advice: What to run when nothing could be tested.
-    """
-    conditions = list(conditions)
-    counts = {verdict: sum(condition.verdict == verdict for condition in conditions) for verdict in Verdict}
-    tested = len(conditions) - counts[Verdict.NOT_TESTABLE]
-    if not tested:
-        reasons = {condition.reason for condition in conditions if condition.reason}
-        return Verdict.NOT_TESTABLE, "; ".join(filter(None, [*sorted(reasons)[:2], advice]))
-    said = f"{counts[Verdict.SUPPORTED]} of {tested} conditions support it"
-    if counts[Verdict.NOT_SUPPORTED]:
-        said += f", {counts[Verdict.NOT_SUPPORTED]} speak against it"
-    if counts[Verdict.MIXED]:
-        said += f", {counts[Verdict.MIXED]} undecided"
-    if counts[Verdict.NOT_TESTABLE]:
-        said += f"; {counts[Verdict.NOT_TESTABLE]} not testable"
-    if counts[Verdict.SUPPORTED] == tested:
-        return Verdict.SUPPORTED, said
-    if not counts[Verdict.SUPPORTED] and counts[Verdict.NOT_SUPPORTED]:
-        return Verdict.NOT_SUPPORTED, said
-    return Verdict.MIXED, said
+
+def agreement(findings: Sequence[Finding]) -> Verdict | None:
+    """The verdict that all tested conditions share; None when they do not."""
+    verdicts = {found.verdict for found in findings} - {Verdict.NOT_TESTABLE}
+    return verdicts.pop() if len(verdicts) == 1 else None
+
+
+def disagreement(findings: Sequence[Finding]) -> Verdict:
+    """What is left when the conditions together decide nothing: mixed if some say yes and some no, else undecided."""
+    verdicts = {found.verdict for found in findings}
+    both = {Verdict.SUPPORTED, Verdict.NOT_SUPPORTED} <= verdicts or Verdict.MIXED in verdicts
+    return Verdict.MIXED if both else Verdict.UNDECIDED
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from closerlook.figures.layers import format_number
+from closerlook.number_text import number_text
 from closerlook.study.main_table import CrossMatrix, SeedMean
 from closerlook.study.verdicts import Finding
 
@@ -36,8 +36,8 @@ def measured(found: Finding) -> str:
 
 def seed_text(measure: str, found: SeedMean) -> str:
     """``0.912 ±0.003``; without ± for one seed, a dash when missing."""
-    half = f" ±{format_number(measure, found.half)}" if found.n > 1 and math.isfinite(found.half) else ""
-    return format_number(measure, found.mean) + half
+    half = f" ±{number_text(measure, found.half)}" if found.n > 1 and math.isfinite(found.half) else ""
+    return number_text(measure, found.mean) + half
 
 
 def cross_text(matrix: CrossMatrix, row: int, column: int, newline: str = "\n") -> str:

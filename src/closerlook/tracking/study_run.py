@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, cast
 from closerlook.results.run import RunInfo
 from closerlook.study import paper_figures as draw
 from closerlook.study.claims import headline
-from closerlook.study.frames import findings_frame, claims_frame, main_frame
+from closerlook.study.frames import claims_frame, findings_frame, main_frame
 from closerlook.study.join import Study
 from closerlook.study.main_table import MAIN_MEASURES, StudySummary
-from closerlook.study.wording import measured, where
 from closerlook.study.verdicts import Claim
+from closerlook.study.wording import measured, where
 from closerlook.tracking.log_results import harmless, wandb_table
 from closerlook.tracking.metric_names import segment
 from closerlook.tracking.runs import open_run

@@ -6,7 +6,7 @@ import pytest
 
 from closerlook.data.alignment import EncodedText, encode_texts, tokenizer_limit
 from closerlook.data.corpus import LabeledText, Target
-from closerlook.data.errors import AlignmentError
+from closerlook.data.data_errors import AlignmentError
 
 
 def words(text_id: str, sentence: str, *targets: tuple[int, ...]) -> LabeledText:

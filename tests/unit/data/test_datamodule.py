@@ -11,8 +11,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from closerlook.data.batching import Batch
 from closerlook.data.corpus import Corpus, LabeledText, Target
+from closerlook.data.data_errors import AlignmentError, DataError
 from closerlook.data.datamodule import CorpusDataModule
-from closerlook.data.errors import AlignmentError, DataError
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from closerlook import measures as m
 from closerlook.figures.displacements import displacement_arrows
-from closerlook.figures.distances import label_distance_heatmap, labels_over_training, line_colours
-from closerlook.figures.layers import before_after, format_number, layer_map
+from closerlook.figures.distances import cluster_order, label_distance_heatmap, labels_over_training, line_colours
+from closerlook.figures.layers import before_after, layer_map
 from closerlook.figures.paths import centroid_paths
-from closerlook.figures.select import distance_matrices, label_series, rows_of
 from closerlook.figures.theme import axis_title, safe, short, spread
 from closerlook.figures.training import metric_panels, training_curves
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, to_table
+from closerlook.results.tables import distance_matrices, label_series, rows_of
 
 
 def many_labels(n, n_steps=4):
@@ -312,25 +312,27 @@ def test_the_test_after_training_is_drawn_at_its_end():
     assert [list(trace.x) for trace in figure.data] == [[1], [2], [2]]
 
 
-@pytest.mark.parametrize(
-    ("measure", "value", "shown"),
-    [
-        (m.N_CLUSTERS, 3936.0, "3,936"),
-        (m.ACCURACY, 0.91237, "0.912"),
-        (m.MIN_DISTANCE, 12.345, "12.35"),
-        (m.MIN_DISTANCE, 0.01234, "0.012"),
-        (m.MIN_DISTANCE, 0.000412, "0.00041"),
-        (m.MIN_DISTANCE, 0.0, "0.000"),
-        (m.MIN_DISTANCE, float("nan"), "\u2013"),
-        ("unknown", 1.5, "1.50"),
-    ],
-)
-def test_numbers_are_shown_by_their_unit(measure, value, shown):
-    assert format_number(measure, value) == shown
-
-
 def test_axis_titles_have_units():
     assert axis_title(m.ACCURACY) == "accuracy (share)"
     assert axis_title(m.MIN_DISTANCE) == "minimum distance"
     assert axis_title("isotropy_score") == "isotropy score"
     assert short("x" * 30, 10) == "x" * 9 + "…"
+
+
+def test_cluster_order_puts_blocks_together():
+    points = np.array([0.0, 10.0, 0.1, 10.1, 0.2, 10.2])
+    distances = np.abs(points[:, None] - points)
+    order = cluster_order(distances)
+    groups = [i % 2 for i in order]
+    assert sorted(order) == list(range(6))
+    assert groups in ([0, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0])
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_cluster_order_of_nothing_known_is_the_order_given(n):
+    assert cluster_order(np.full((n, n), np.nan)) == list(range(n))
+
+
+def test_cluster_order_accepts_missing_pairs():
+    distances = np.array([[np.nan, 1, np.nan], [1, np.nan, 5], [np.nan, 5, np.nan]])
+    assert sorted(cluster_order(distances)) == [0, 1, 2]

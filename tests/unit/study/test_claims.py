@@ -10,8 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from closerlook.study.conditions import conditions_of
 from closerlook.study.claims import claims_of, headline
+from closerlook.study.conditions import conditions_of
 from closerlook.study.join import load_study
 from closerlook.study.verdicts import Claim, Verdict
 

@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from closerlook.results import measures as m
+from closerlook import measures as m
 from closerlook.results.rows import COLUMNS
 from closerlook.results.run import RunError
 from closerlook.results.store import Cell, CellKey, ResultStore
 from closerlook.study import paper
-from closerlook.study.conditions import conditions_of
 from closerlook.study.columns import read_cells
+from closerlook.study.conditions import conditions_of
 from closerlook.study.effects import effect, of_accuracies, of_difference, seed_interval
 from closerlook.study.join import KEYS, find_runs, load_study
-from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
 from closerlook.study.main_table import summarise
+from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
 
 
 def test_columns_are_read_as_the_store_reads_rows(tables: ModuleType, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import plotly.graph_objects as go
 import pytest
 from rich.console import Console
 
+from closerlook import measures as m
+from closerlook.cli.study_tables import print_study
 from closerlook.figures.study import (
     clusters_before_after,
     cross_task_matrix,
@@ -19,12 +21,11 @@ from closerlook.figures.study import (
     memorisation_curves,
 )
 from closerlook.report.study_page import render_study_page
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, to_table
 from closerlook.study import paper_figures as draw
-from closerlook.study.conditions import conditions_of
 from closerlook.study.claims import claims_of
-from closerlook.study.frames import findings_frame, claims_frame, main_frame
+from closerlook.study.conditions import conditions_of
+from closerlook.study.frames import claims_frame, findings_frame, main_frame
 from closerlook.study.join import Study, load_study
 from closerlook.study.main_table import summarise
 from closerlook.study.wording import number
