@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from closerlook.geometry.confidence import wilson_interval
+from closerlook.geometry.intervals import wilson_interval
 from closerlook.study.across_conditions import Combined, combine, holm
 from closerlook.study.conditions import Condition
 from closerlook.study.exception_claim import exception_diverges
 from closerlook.study.measured import finding_of
-from closerlook.study.statements import STATEMENTS, Statement
+from closerlook.study.statements import STATEMENTS, Statement, Test
 from closerlook.study.verdicts import Claim, Finding, Verdict, agreement, counted, disagreement
 
 _LEVEL = 0.05
@@ -27,20 +27,19 @@ def claims_of(conditions: Sequence[Condition]) -> tuple[Claim, ...]:
     Returns:
         The claims in the order of the paper's findings. A claim that no condition can test says what to run.
     """
-    found = [_findings(statement, conditions) for statement in STATEMENTS]
-    judged = [_Judged.of(statement, findings) for statement, findings in zip(STATEMENTS, found, strict=True)]
+    found = {one.key: _findings(one, one.test, conditions) for one in STATEMENTS if one.test is not None}
+    found["exception"] = (exception_diverges(found["accuracy"], found["train_test"]),)
+    judged = [_Judged.of(statement, found[statement.key]) for statement in STATEMENTS]
     corrected = holm([one.p_value for one in judged])
     return tuple(
-        _claim(statement, findings, one, p)
-        for statement, findings, one, p in zip(STATEMENTS, found, judged, corrected, strict=True)
+        _claim(statement, found[statement.key], one, p)
+        for statement, one, p in zip(STATEMENTS, judged, corrected, strict=True)
     )
 
 
-def _findings(statement: Statement, conditions: Sequence[Condition]) -> tuple[Finding, ...]:
-    """The claim in each condition that it is about; the one about all conditions is one finding."""
-    if statement.test is None:
-        return (exception_diverges(conditions),)
-    pairs = ((condition, statement.test(condition)) for condition in conditions)
+def _findings(statement: Statement, test: Test, conditions: Sequence[Condition]) -> tuple[Finding, ...]:
+    """The claim in each condition that it is about."""
+    pairs = ((condition, test(condition)) for condition in conditions)
     return tuple(finding_of(c, one, null=statement.null, claimed=statement.claimed) for c, one in pairs if one)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from closerlook import measures as m
-from closerlook.geometry.confidence import Interval
+from closerlook.geometry.intervals import Interval
 from closerlook.results.run import RunInfo
 from closerlook.results.tables import rows_of
 from closerlook.study import paper
@@ -70,6 +70,11 @@ class Condition:
         """The tables that hold something, by seed in order."""
         return {seed: table for seed, table in sorted(self.tables.items()) if len(table)}
 
+    @cached_property
+    def space_values(self) -> dict[int, dict[_Series, BeforeAfter]]:
+        """All numbers of whole spaces before and after tuning, by seed."""
+        return {seed: space_values(table) for seed, table in self.probed.items()}
+
     @property
     def classifier(self) -> str | None:
         """The probe whose accuracy is read: one that every probed seed has; None when there is none."""
@@ -117,6 +122,9 @@ class Estimate(NamedTuple):
         return Interval(self.low, self.high)
 
 
+_MISSING = Estimate(math.nan, math.nan, math.nan, math.nan)
+
+
 class BeforeAfter(NamedTuple):
     """A number of the whole space at step 0 and at the last step."""
 
@@ -129,21 +137,47 @@ class BeforeAfter(NamedTuple):
         return self.after.value - self.before.value
 
 
-def before_after(table: pd.DataFrame, measure: str, *, layer: int, split: str, probe: str | None = None) -> BeforeAfter:
-    """A measure of the space before and after tuning; the table must be of one run."""
-    rows = rows_of(table, measure, probe=probe, layer=layer, split=split)
-    rows = rows[rows["label"] == ""].drop_duplicates("step", keep="last").set_index("step")
-    numbers = rows[list(Estimate._fields)].astype("float64").reindex([0, last_step(table)])
-    before, after = (Estimate(*row) for row in numbers.to_numpy().tolist())
-    return BeforeAfter(before, after)
+class _Series(NamedTuple):
+    """Which number of the whole space."""
+
+    probe: str
+    measure: str
+    layer: int
+    split: str
 
 
-def by_seed(condition: Condition, measure: str, *, split: str, probe: str | None = None) -> dict[int, BeforeAfter]:
-    """A measure of the last layer before and after, by seed that has results."""
-    return {
-        seed: before_after(table, measure, layer=condition.layer, split=split, probe=probe)
-        for seed, table in condition.probed.items()
-    }
+def space_values(table: pd.DataFrame) -> dict[_Series, BeforeAfter]:
+    """All numbers of whole spaces before and after tuning; the table must be of one run."""
+    last = last_step(table)
+    rows = table[(table["label"] == "") & table["step"].isin([0, last])]
+    found: dict[_Series, dict[int, Estimate]] = {}
+    keys = zip(*(rows[name].tolist() for name in _Series._fields), strict=True)
+    numbers = rows[list(Estimate._fields)].astype("float64").to_numpy().tolist()
+    for key, step, values in zip(keys, rows["step"].tolist(), numbers, strict=True):
+        found.setdefault(_Series(*key), {})[step] = Estimate(*values)
+    return {key: BeforeAfter(steps.get(0, _MISSING), steps.get(last, _MISSING)) for key, steps in found.items()}
+
+
+def by_seed(
+    condition: Condition, measure: str, *, split: str, probe: str | None = None, layer: int | None = None
+) -> dict[int, BeforeAfter]:
+    """A measure of a whole space before and after, by seed that has results.
+
+    Args:
+        condition: The condition.
+        measure: The measure.
+        split: The split.
+        probe: The probe that measured it; None takes the usual one.
+        layer: The layer; None takes the last.
+    """
+    wanted = _Series(
+        m.MEASURES[measure].probe if probe is None else probe,
+        measure,
+        condition.layer if layer is None else layer,
+        split,
+    )
+    nothing = BeforeAfter(_MISSING, _MISSING)
+    return {seed: values.get(wanted, nothing) for seed, values in condition.space_values.items()}
 
 
 def means(found: Sequence[BeforeAfter]) -> tuple[float, float]:

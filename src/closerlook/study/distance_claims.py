@@ -8,13 +8,14 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from closerlook import measures as m
-from closerlook.geometry.confidence import shared_minimum_groups
 from closerlook.geometry.correlation import correlate_rows, take_pairs
 from closerlook.results.tables import layers_of
 from closerlook.study import paper
-from closerlook.study.conditions import Condition, before_after, by_seed, distances, label_values, matrices, means
+from closerlook.study.conditions import Condition, by_seed, distances, label_values, matrices, means
 from closerlook.study.crossed import Units, jackknife_values
 from closerlook.study.effects import Effect, not_measured, over_labels, over_runs, over_units
 from closerlook.study.measured import Measured, change_over_runs
@@ -70,7 +71,23 @@ def _groups(condition: Condition, labels: list[str]) -> np.ndarray | None:
     if not labels or not all(len(vector) for vector in vectors):
         return None
     known, found = matrices(vectors)
-    return shared_minimum_groups(*found) if known == labels else None
+    return shared_minimum_groups(found) if known == labels else None
+
+
+def shared_minimum_groups(distances_of: np.ndarray) -> np.ndarray:
+    """Group labels that are each other's nearest.
+
+    Args:
+        distances_of: (n_matrices, n_labels, n_labels), NaN where undefined.
+
+    Returns:
+        (n_labels,) numbers, the same where two labels share their minimum distance in any matrix.
+    """
+    n = distances_of.shape[1]
+    nearest = np.where(np.isfinite(distances_of), distances_of, np.inf).argmin(axis=2)
+    mutual = np.take_along_axis(nearest, nearest, axis=1) == np.arange(n)
+    links = coo_array((mutual.ravel(), (np.tile(np.arange(n), len(nearest)), nearest.ravel())), shape=(n, n))
+    return np.asarray(connected_components(links, directed=False)[1])
 
 
 def _printed_change(condition: Condition) -> paper.PrintedCross | None:
@@ -89,7 +106,7 @@ def apart_beyond_scatter(condition: Condition) -> Measured | None:
     within = {seed: one.after.interval for seed, one in found.items()}
     effect = over_runs(ratios, within, "labels (hull distances)")
     plain = [one.after.value for one in by_seed(condition, m.DISTANCE_GROWTH, split="train").values()]
-    sizes = means(list(by_seed(condition, "rms_radius", split="train").values()))
+    sizes = means(list(by_seed(condition, "rms_radius", split="train", probe="geometry").values()))
     if not (effect.known and np.isfinite(plain).all() and sizes[0] > 0):
         return Measured(effect)
     grown, space = float(np.mean(plain)), sizes[1] / sizes[0]
@@ -101,7 +118,7 @@ def upper_layers_move_more(condition: Condition) -> Measured | None:
     """Displacement of each label's centroid, upper less lower half of the blocks, over each layer's mean norm."""
     if not condition.own:
         return None
-    halves = {seed: _halves(table, condition.layer) for seed, table in condition.probed.items()}
+    halves = {seed: _halves(condition, seed) for seed in condition.probed}
     changes = pd.DataFrame({seed: half["upper"] - half["lower"] for seed, half in halves.items()})
     effect = over_labels(changes.to_numpy(dtype=float).T)
     if not effect.known:
@@ -110,18 +127,18 @@ def upper_layers_move_more(condition: Condition) -> Measured | None:
     return Measured(effect, lower, upper)
 
 
-def _halves(table: pd.DataFrame, n_layers: int) -> pd.DataFrame:
+def _halves(condition: Condition, seed: int) -> pd.DataFrame:
     """Mean relative displacement of each label in the lower and the upper half of the blocks; NaN if one is missing."""
-    columns: dict[int, pd.Series] = {}
+    table, columns = condition.probed[seed], {}
     for layer in layers_of(table, m.CENTROID_DISPLACEMENT, "train"):
         moved, relative = (
-            before_after(table, name, layer=layer, split="train").after.value
+            by_seed(condition, name, split="train", layer=layer)[seed].after.value
             for name in (m.MEAN_DISPLACEMENT, m.RELATIVE_DISPLACEMENT)
         )
         if layer >= 1 and moved > 0 and math.isfinite(relative):
             columns[layer] = label_values(table, m.CENTROID_DISPLACEMENT, layer=layer)["after"] * (relative / moved)
     frame = pd.DataFrame(columns)
-    upper = np.array(list(columns), dtype=int) > n_layers // 2
+    upper = np.array(list(columns), dtype=int) > condition.layer // 2
     return pd.DataFrame({"lower": frame.loc[:, ~upper].mean(axis=1), "upper": frame.loc[:, upper].mean(axis=1)})
 
 

@@ -19,6 +19,9 @@ from closerlook.study.distance_claims import (
 from closerlook.study.measured import Measured
 from closerlook.study.probe_claims import accuracy_rises, becomes_linear, memorises
 
+Test = Callable[[Condition], Measured | None]
+"""Measures the effect of a claim in a condition; None where the claim is not about it."""
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -29,8 +32,7 @@ class Statement:
         text: The claim.
         effect: What is measured, with its unit.
         paper: What the paper reports.
-        test: Measures the effect in a condition, None where the claim is not about it; None for the claim that compares
-            conditions.
+        test: Measures the effect in a condition; None for the claim that compares conditions.
         advice: What to run when nothing could be tested.
         null: The value that means no effect.
         claimed: +1 when the claim is an effect above ``null``, -1 when below.
@@ -42,7 +44,7 @@ class Statement:
     text: str
     effect: str
     paper: str
-    test: Callable[[Condition], Measured | None] | None
+    test: Test | None
     advice: str
     null: float = 0.0
     claimed: int = 1

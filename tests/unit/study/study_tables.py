@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from closerlook import measures as m
+from closerlook.results.hits import encode_hits
 from closerlook.results.rows import ResultRow
 from closerlook.results.run import RESULTS_FOLDER, RunInfo
 from closerlook.results.store import Cell, CellKey, ResultStore
@@ -57,6 +58,17 @@ def space(measure: str, before: float | None, after: float | None, *, probe: str
 
 def accuracy(before: float, after: float, n: int = 1000, probe: str = "linear") -> list[ResultRow]:
     return space(m.ACCURACY, before, after, probe=probe, split="test", n=n)
+
+
+def hits(before: np.ndarray, after: np.ndarray, names: list[str] | None = None) -> list[ResultRow]:
+    """Accuracy before and after with the examples behind it."""
+    names = names or [str(i) for i in range(len(before))]
+    notes = [encode_hits(part, names) for part in (before, after)]
+    return [
+        *accuracy(float(before.mean()), float(after.mean()), len(before)),
+        ResultRow("linear", m.TEST_HITS, 0, 0.0, N_LAYERS, "test", note=notes[0]),
+        ResultRow("linear", m.TEST_HITS, LAST_STEP, 2.0, N_LAYERS, "test", note=notes[1]),
+    ]
 
 
 def clusters(before: int, after: int, contradictions: int = 0) -> list[ResultRow]:

@@ -17,7 +17,6 @@ from closerlook.results.store import Cell, CellKey, ResultStore
 from closerlook.study import paper
 from closerlook.study.columns import read_cells
 from closerlook.study.conditions import conditions_of
-from closerlook.study.effects import effect, of_accuracies, of_difference, seed_interval
 from closerlook.study.join import KEYS, find_runs, load_study
 from closerlook.study.main_table import summarise
 from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
@@ -60,8 +59,8 @@ def test_runs_are_found_at_any_depth_and_joined(tables: ModuleType, tmp_path: Pa
     assert tuple(study.table.columns) == (*KEYS, *COLUMNS)
     after = study.table[(study.table.step == 10) & (study.table.tuned_on == study.table.task)]
     assert after.groupby(["task", "seed"]).value.first().tolist() == pytest.approx([0.6, 0.7, 0.6, 0.7])
-    cells = conditions_of(study)
-    assert [(cell.task, cell.tuned_on, sorted(cell.runs)) for cell in cells] == [
+    conditions = conditions_of(study)
+    assert [(one.task, one.tuned_on, sorted(one.runs)) for one in conditions] == [
         ("dep", "dep", [0, 1]), ("dep", "pos", [0]), ("pos", "pos", [0, 1]),
     ]  # fmt: skip
 
@@ -74,8 +73,8 @@ def test_a_directory_without_runs_is_an_error(tmp_path: Path) -> None:
 def test_variants_are_never_joined(tables: ModuleType, tmp_path: Path) -> None:
     for name, value in (("seed-0", 0.6), ("seed-0__finetuning.epochs-1", 0.7)):
         tables.save_run(tmp_path / "pos" / "minilm_l6" / name, tables.accuracy(0.5, value), tables.info())
-    cells = conditions_of(load_study(tmp_path))
-    assert [cell.model for cell in cells] == ["minilm_l6", "minilm_l6 [finetuning.epochs-1]"]
+    conditions = conditions_of(load_study(tmp_path))
+    assert [one.model for one in conditions] == ["minilm_l6", "minilm_l6 [finetuning.epochs-1]"]
 
 
 def test_what_is_missing_is_told(tables: ModuleType, tmp_path: Path) -> None:
@@ -105,8 +104,8 @@ def test_mean_over_seeds_keeps_gaps_and_counts(tables: ModuleType, tmp_path: Pat
     for seed, three in enumerate(values):
         rows = tables.minimum_distances([1.0] * 6, [*three, 1.0, 1.0, 1.0])
         tables.save_run(tables.run_dir(tmp_path, seed=seed), rows, tables.info(seed=seed))
-    (cell,) = conditions_of(load_study(tmp_path))
-    table = mean_over_seeds(cell)
+    (condition,) = conditions_of(load_study(tmp_path))
+    table = mean_over_seeds(condition, m.MIN_DISTANCE)
     assert tuple(table.columns) == COLUMNS
     last = table[table.step == 10].set_index("label")
     assert last.loc[["a", "b"], "value"].tolist() == [3.0, 3.0]
@@ -115,7 +114,7 @@ def test_mean_over_seeds_keeps_gaps_and_counts(tables: ModuleType, tmp_path: Pat
     half = 4.302652729911275 * 2 / np.sqrt(3)  # deviation of 1, 3, 5 is 2
     assert (last.loc["a", "low"], last.loc["a", "high"]) == pytest.approx((3 - half, 3 + half))
     assert np.isnan(last.loc["b", "low"])
-    assert len(first_seed(cell)) == 12
+    assert len(first_seed(condition)) == 12
 
 
 def test_closest_labels_before_tuning(tables: ModuleType, tmp_path: Path) -> None:
@@ -123,22 +122,9 @@ def test_closest_labels_before_tuning(tables: ModuleType, tmp_path: Path) -> Non
     points = np.array([0, 1, 10, 11.5, 30, 50])
     gaps = np.array([abs(x - y) for i, x in enumerate(points) for y in points[i + 1 :]])
     tables.save_run(tables.run_dir(tmp_path), tables.distances(gaps, step=0), tables.info())
-    (cell,) = conditions_of(load_study(tmp_path))
-    assert closest_labels(first_seed(cell), layer=4) == ["a", "b", "c"]
-    assert closest_labels(first_seed(cell), layer=1) == []
-
-
-def test_intervals_say_what_they_are_over() -> None:
-    assert np.isnan(seed_interval((0.1, 0.2))).all()
-    nothing = effect({0: float("nan")})
-    assert (nothing.known, nothing.basis) == (False, "not measured")
-    single = effect({3: 0.5})
-    assert (single.value, single.has_interval, single.basis) == (0.5, False, "no interval, 1 seed")
-    interval, basis = of_accuracies(0.5, 0.9, 100)
-    assert interval.low < 0.4 < interval.high
-    assert basis == "Newcombe over 100 test examples"
-    assert np.isnan(of_accuracies(0.5, float("nan"), 100)[0]).all()
-    assert np.isnan(of_difference((1, float("nan"), 2), (0, -1, 1), "x")[0]).all()
+    (condition,) = conditions_of(load_study(tmp_path))
+    assert closest_labels(first_seed(condition), layer=4) == ["a", "b", "c"]
+    assert closest_labels(first_seed(condition), layer=1) == []
 
 
 def test_paper_tables_are_the_printed_ones() -> None:

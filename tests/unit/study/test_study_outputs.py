@@ -47,8 +47,8 @@ def study(tables: ModuleType, tmp_path: Path) -> Study:
 
 
 def test_page_is_one_file_that_shows_claims_and_runs_nothing_from_data(study: Study) -> None:
-    cells = conditions_of(study)
-    page = render_study_page(study, cells, summarise(study, cells), claims_of(cells))
+    conditions = conditions_of(study)
+    page = render_study_page(study, conditions, summarise(study, conditions), claims_of(conditions))
     assert page.count("<script>") == 2  # plotly and the page's own
     assert "<script>alert" not in page
     assert 'src="http' not in page
@@ -58,9 +58,9 @@ def test_page_is_one_file_that_shows_claims_and_runs_nothing_from_data(study: St
 
 
 def test_terminal_shows_verdicts_and_gaps(study: Study) -> None:
-    cells = conditions_of(study)
+    conditions = conditions_of(study)
     out = io.StringIO()
-    print_study(summarise(study, cells), claims_of(cells), Console(file=out, width=170))
+    print_study(summarise(study, conditions), claims_of(conditions), Console(file=out, width=170))
     text = out.getvalue()
     assert "0.600 → 0.900" in text
     assert "60 → 6" in text
@@ -69,15 +69,15 @@ def test_terminal_shows_verdicts_and_gaps(study: Study) -> None:
 
 
 def test_terminal_shows_the_matrix_and_stacks_when_narrow(study: Study) -> None:
-    cells = conditions_of(study)
-    summary = summarise(study, cells)
+    conditions = conditions_of(study)
+    summary = summarise(study, conditions)
     (matrix,) = summary.matrices
     assert matrix.tuned_on[-1:] == ("pos",)
     assert matrix.probed[-2:] == ("pos", "ps_fxn")
     texts = {}
     for width in (80, 170):
         out = io.StringIO()
-        print_study(summary, claims_of(cells), Console(file=out, width=width))
+        print_study(summary, claims_of(conditions), Console(file=out, width=width))
         texts[width] = " ".join(out.getvalue().split())
     assert "pos ps_fxn" in texts[80]
     assert "0 up, 6 down" in texts[80]
@@ -131,8 +131,8 @@ def test_numbers_are_signed_and_missing_ones_are_a_dash(value: float, text: str)
 
 
 def test_tables_and_summary_values_hold_what_was_measured(study: Study) -> None:
-    cells = conditions_of(study)
-    summary, claims = summarise(study, cells), claims_of(cells)
+    conditions = conditions_of(study)
+    summary, claims = summarise(study, conditions), claims_of(conditions)
     assert claims_frame(claims)["verdict"].tolist() == [str(claim.verdict) for claim in claims]
     found = findings_frame(claims).set_index(["claim", "where"])
     assert found.loc[("accuracy", "pos, minilm_l6"), "effect"] == pytest.approx(0.3)
@@ -150,12 +150,12 @@ def test_tables_and_summary_values_hold_what_was_measured(study: Study) -> None:
 
 
 def test_every_figure_of_the_paper_has_a_value_or_a_reason(study: Study) -> None:
-    cells = conditions_of(study)
-    summary = summarise(study, cells)
+    conditions = conditions_of(study)
+    summary = summarise(study, conditions)
     per_cell = (draw.e3_minimum_distances, draw.e4_closest_paths, draw.e6_similarity, draw.e7_arrows, draw.e8_lengths,
                 draw.e9_memorisation)  # fmt: skip
     figures = [draw.e2_clusters(summary), *(draw.e5_matrix(x) for x in summary.matrices)]
-    figures += [make(cell) for make in per_cell for cell in draw.own_conditions(cells)]
+    figures += [make(condition) for make in per_cell for condition in draw.own_conditions(conditions)]
     assert len(figures) == 1 + 1 + 6 * 2
     for figure in figures:
         assert isinstance(figure, go.Figure)
