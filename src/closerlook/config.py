@@ -13,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from closerlook.data.task_settings import TaskSettings
-from closerlook.models.settings import FineTuningSettings, ModelSettings, SnapshotSettings
+from closerlook.models.encoder_settings import FineTuningSettings, ModelSettings, SnapshotSettings
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from closerlook.models.settings import SnapshotSettings
+from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.pipelines.train import build, n_processes
 from closerlook.results.run import RunInfo
 

@@ -32,8 +32,8 @@ def build_space(
     from closerlook.data.datamodule import CorpusDataModule
     from closerlook.data.tasks import load_corpus
     from closerlook.models.encoder import PooledEncoder
+    from closerlook.models.encoder_settings import ModelSettings
     from closerlook.models.loading import load_encoder
-    from closerlook.models.settings import ModelSettings
 
     corpus = load_corpus(task)
     model = ModelSettings(**config["model"])
@@ -43,12 +43,12 @@ def build_space(
         corpus,
         loaded.tokenizer,
         eval_batch_size=size,
-        max_length=task.max_length,
         allow_truncation=task.allow_truncation,
         allow_dropped_words=task.allow_dropped_words,
+        **loaded.encoding_options(task.max_length),
     )
     data.setup()
-    encoder = PooledEncoder(loaded.backbone, corpus.level, model.sentence_pooling)
+    encoder = PooledEncoder(loaded, corpus.level, final_norm=config["snapshot"].get("final_norm", True))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return encoder.eval().to(device), data, dict(corpus.checksums)
 

@@ -32,6 +32,11 @@ class Matrices:
     distances: np.ndarray
     notes: dict[tuple[int, int, int], str]
 
+    def reason(self, shot: int, row: int, column: int) -> str:
+        """Why the distance of a pair is missing; either order of the two."""
+        note = self.notes.get((shot, row, column)) or self.notes.get((shot, column, row))
+        return note or "not measured"
+
 
 def rows_of(
     table: pd.DataFrame,

@@ -56,8 +56,8 @@ class Statement:
         """How verdicts are reached, in words."""
         side = "above" if self.claimed > 0 else "below"
         by_interval = (
-            f"A condition supports the claim when its 95 % interval lies wholly {side} {self.null:g}, speaks against it "
-            "when it lies wholly on the other side, and is undecided otherwise. Over conditions decides the "
+            f"A condition supports the claim when its 95 % interval lies wholly {side} {self.null:g}, speaks against "
+            "it when it lies wholly on the other side, and is undecided otherwise. Over conditions decides the "
             "random-effects mean, or that all of them agree, at 5 % after Holm's correction for the number of claims."
         )
         return self.more if self.counts else f"{by_interval} {self.more}".rstrip()
@@ -85,8 +85,8 @@ STATEMENTS = (
         advice="probe the runs with probe=direct",
         counts=True,
         more="A condition supports the claim when no cluster is left beyond one per label and two per group of "
-        "identical vectors with different labels; it is mixed when nine tenths of them went, else it speaks against it. "
-        "Over conditions decides what all of them say, or a share of them whose Wilson interval lies above one half.",
+        "identical vectors with different labels; it is mixed when nine tenths of them went, else it speaks against "
+        "it. Over conditions decides what all of them say, or a share of them whose Wilson interval is above one half.",
     ),
     Statement(
         key="apart",

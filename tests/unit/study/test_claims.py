@@ -202,7 +202,7 @@ def test_train_test_similarity_falls_over_the_same_labels(tables: ModuleType, tm
 def test_few_labels_have_a_correlation_but_no_interval(tables: ModuleType, tmp_path: Path) -> None:
     """Without one of four labels three pairs are left: nothing to judge a correlation by."""
     before = np.array([1.0, 2, 3, 4, 5, 6])
-    names = [pair for pair in combinations(tables.LABELS[:4], 2)]
+    names = list(combinations(tables.LABELS[:4], 2))
     rows = [
         ResultRow("direct", m.LABEL_DISTANCE, step, step / 5, tables.N_LAYERS, "train", a, b, value=float(value))
         for step in (0, tables.LAST_STEP)
