@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from closerlook.config import config_dir, folder_name, register
+from closerlook.config import config_dir, folder_name, register, typed
 from closerlook.errors import UserError
 
 pytestmark = pytest.mark.e2e
@@ -162,7 +162,7 @@ def test_an_array_file_is_not_unpickled(name: str, tmp_path: Path) -> None:
     (tmp_path / "y.txt").write_text("a\nb\n")
     settings = (f"vectors={tmp_path}/{name}", f"labels={tmp_path}/y.txt", f"output_dir={tmp_path}/out")
     with pytest.raises(UserError, match=name):
-        probe_vectors(OmegaConf.to_container(config("probe", *settings), resolve=True))  # type: ignore[arg-type]
+        probe_vectors(typed(config("probe", *settings)))
     assert not (tmp_path / "ran").exists()
 
 
@@ -201,7 +201,7 @@ EVIL = f"<img src=x onerror='{SCRIPT}'>"
 @pytest.fixture(scope="module")
 def evil_run(small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on a user's own file whose labels and texts are markup and paths, named by a path."""
-    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.probe_run import probe
     from closerlook.pipelines.train import train
 
     folder = tmp_path_factory.mktemp("evil")
@@ -213,8 +213,8 @@ def evil_run(small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -
     run_dir = folder / "runs" / "run"
     overrides = (*small, "task=text_classification", *files, "model.name='../../../escaped'", "finetuning.epochs=1")
     train(config("train", *overrides, f"run_dir={run_dir}"))
-    outcome = probe(config("probe", f"run_dir={run_dir}", "n_jobs=1", "layers=last"))
-    assert not outcome.failed
+    outcome = probe(typed(config("probe", f"run_dir={run_dir}", "n_jobs=1", "layers=last")))
+    assert not outcome.probes.failed
     return folder
 
 
@@ -254,7 +254,7 @@ def test_keys_are_written_nowhere(
     project: Path, small: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
     """Neither by a run and its probes, nor by a command that fails with a traceback."""
-    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.probe_run import probe
     from closerlook.pipelines.train import train
 
     for name, key in KEYS.items():
@@ -262,7 +262,7 @@ def test_keys_are_written_nowhere(
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.delenv("WANDB_SILENT")
     train(config("train", f"run_dir={tmp_path}/run", *small, "finetuning.epochs=1"))
-    probe(config("probe", f"run_dir={tmp_path}/run", "layers=last", "n_jobs=1"))
+    probe(typed(config("probe", f"run_dir={tmp_path}/run", "layers=last", "n_jobs=1")))
     command = [
         sys.executable,
         str(project / "train.py"),

@@ -18,7 +18,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from closerlook.callbacks.interruption import Interrupted, hand_over, stoppable
-from closerlook.files import write_text
 from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
 from closerlook.pipelines.logging_targets import check_loggers, live_sink, log_snapshots, open_loggers
 from closerlook.pipelines.run_state import (
@@ -34,7 +33,8 @@ from closerlook.pipelines.run_state import (
     plan,
     write_state,
 )
-from closerlook.results.run import CONFIG_FILE, RESULTS_FOLDER, RUN_FILE, SNAPSHOTS_FOLDER, RunError, RunInfo
+from closerlook.results.run import RESULTS_FOLDER, SNAPSHOTS_FOLDER, RunError, RunInfo
+from closerlook.results.run_dir import RunDir
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _lead(config: DictConfig, settings: dict[str, Any], run_dir: Path) -> TrainO
     """Decide, run, and record how it ended."""
     decision = decide(run_dir, settings, overwrite=settings["overwrite"], ckpt_path=settings["ckpt_path"])
     if decision.action == "skip":
-        return TrainOutcome(run_dir, RunInfo.load(run_dir), {}, skipped=True)
+        return TrainOutcome(run_dir, RunDir(run_dir).info(), {}, skipped=True)
     if decision.action == "resume":
         log.info("going on from %s (%s)", decision.checkpoint, decision.reason)
     details = {"launch": launch_id(), "checkpoint": str(decision.checkpoint or "")}
@@ -131,7 +131,7 @@ def _follow(config: DictConfig, settings: dict[str, Any], run_dir: Path) -> Trai
     """One more process of a launch: it does what the first one decided, and writes nothing of its own."""
     planned = plan(run_dir, settings, overwrite=settings["overwrite"], ckpt_path=settings["ckpt_path"])
     if planned.action == "skip":
-        return TrainOutcome(run_dir, RunInfo.load(run_dir), {}, skipped=True)
+        return TrainOutcome(run_dir, RunDir(run_dir).info(), {}, skipped=True)
     parts = prepare(config, settings)
     checkpoint = await_leader(run_dir).checkpoint
     return _fit(config, settings, run_dir, Path(checkpoint) if checkpoint else None, parts, leads=False)
@@ -195,8 +195,8 @@ def _fit(
         loggers: list[Any] = []
         if leads:
             info = _same_inputs(info, run_dir, checkpoint)
-            info.save(run_dir)
-            write_text(run_dir / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
+            RunDir(run_dir).save_info(info)
+            RunDir(run_dir).save_config(OmegaConf.to_yaml(config, resolve=True))
             if "fork" in str(settings["trainer"].get("strategy")):
                 _prepare_wandb_for_forks()
             loggers = open_loggers(stack, settings, run_dir, info, job_type="train")
@@ -280,9 +280,9 @@ def _same_inputs(info: RunInfo, run_dir: Path, checkpoint: Path | None) -> RunIn
     Raises:
         RunError: They have changed.
     """
-    if checkpoint is None or not (run_dir / RUN_FILE).is_file():
+    if checkpoint is None or not RunDir(run_dir).info_file.is_file():
         return info
-    before = RunInfo.load(run_dir)
+    before = RunDir(run_dir).info()
     for name in ("checksums", "model_revision", "label_names", "n_updates"):
         was, now = getattr(before, name), getattr(info, name)
         if was != now:

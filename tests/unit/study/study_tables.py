@@ -10,10 +10,15 @@ import numpy as np
 
 from closerlook import measures as m
 from closerlook.results.hits import encode_hits
-from closerlook.results.rows import ResultRow
-from closerlook.results.run import RESULTS_FOLDER, RunInfo
-from closerlook.results.store import Cell, CellKey, ResultStore
-from closerlook.study.join import CROSS_FOLDER, CrossOrigin
+from closerlook.results.rows import Place, ResultRow
+from closerlook.results.run import CrossOrigin, RunInfo
+from closerlook.results.run_dir import CROSS_FOLDER, RunDir
+from closerlook.results.store import Cell, CellKey
+
+
+def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
+    return ResultRow(Place(probe, layer, split, step), epoch, measure, *labels, **values)
+
 
 LABELS = ("a", "b", "c", "d", "e", "f")
 N_LAYERS = 4
@@ -30,15 +35,15 @@ def info(task: str = "pos", model: str = "minilm_l6", seed: int = 0, n_train: in
 
 def save_run(folder: Path, rows: Iterable[ResultRow], run: RunInfo, tuned_on: str = "") -> Path:
     """A run directory as train.py and probe.py leave it, as far as a study reads it."""
-    run.save(folder)
+    RunDir(folder).save_info(run)
     if tuned_on:
-        CrossOrigin(tuned_on, f"{tuned_on}/{run.model}/seed={run.seed}", "sha").save(folder)
-    store = ResultStore(folder / RESULTS_FOLDER)
-    groups: dict[tuple[str, int, str, int], list[ResultRow]] = {}
+        RunDir(folder).save_origin(CrossOrigin(tuned_on, f"{tuned_on}/{run.model}/seed={run.seed}", "sha"))
+    store = RunDir(folder).store()
+    groups: dict[Place, list[ResultRow]] = {}
     for row in rows:
-        groups.setdefault((row.probe, row.layer, row.split, row.step), []).append(row)
-    for (probe, layer, split, step), group in groups.items():
-        store.add(Cell(CellKey(probe, layer, split, step, "d"), 0.1, tuple(group)))
+        groups.setdefault(row.place, []).append(row)
+    for place, group in groups.items():
+        store.add(Cell.of(CellKey(place, "d"), 0.1, group))
     return folder
 
 
@@ -51,7 +56,7 @@ def space(measure: str, before: float | None, after: float | None, *, probe: str
           layer: int = N_LAYERS, **extra: float) -> list[ResultRow]:  # fmt: skip
     """A measure of the space at both moments."""
     return [
-        ResultRow(probe, measure, step, epoch, layer, split, value=value, **extra)  # type: ignore[arg-type]
+        result_row(probe, measure, step, epoch, layer, split, value=value, **extra)  # type: ignore[arg-type]
         for step, epoch, value in ((0, 0.0, before), (LAST_STEP, 2.0, after))
     ]
 
@@ -63,11 +68,17 @@ def accuracy(before: float, after: float, n: int = 1000, probe: str = "linear") 
 def hits(before: np.ndarray, after: np.ndarray, names: list[str] | None = None) -> list[ResultRow]:
     """Accuracy before and after with the examples behind it."""
     names = names or [str(i) for i in range(len(before))]
-    notes = [encode_hits(part, names) for part in (before, after)]
     return [
         *accuracy(float(before.mean()), float(after.mean()), len(before)),
-        ResultRow("linear", m.TEST_HITS, 0, 0.0, N_LAYERS, "test", note=notes[0]),
-        ResultRow("linear", m.TEST_HITS, LAST_STEP, 2.0, N_LAYERS, "test", note=notes[1]),
+        *notes(m.TEST_HITS, *(encode_hits(part, names) for part in (before, after)), probe="linear"),
+    ]
+
+
+def notes(measure: str, before: str, after: str, *, probe: str) -> list[ResultRow]:
+    """What stands in a row's note, at both moments."""
+    return [
+        result_row(probe, measure, step, epoch, N_LAYERS, "test", note=note)
+        for step, epoch, note in ((0, 0.0, before), (LAST_STEP, 2.0, after))
     ]
 
 
@@ -82,7 +93,7 @@ def clusters(before: int, after: int, contradictions: int = 0) -> list[ResultRow
 
 def minimum_distances(before: Iterable[float], after: Iterable[float]) -> list[ResultRow]:
     return [
-        ResultRow("direct", m.MIN_DISTANCE, step, epoch, N_LAYERS, "train", label, value=value)
+        result_row("direct", m.MIN_DISTANCE, step, epoch, N_LAYERS, "train", label, value=value)
         for step, epoch, values in ((0, 0.0, before), (LAST_STEP, 2.0, after))
         for label, value in zip(LABELS, values, strict=True)
     ]
@@ -92,7 +103,7 @@ def distances(vector: np.ndarray, *, step: int, split: str = "train") -> list[Re
     """Label distances in the order of the pairs of LABELS."""
     epoch = 0.0 if step == 0 else 2.0
     return [
-        ResultRow("direct", m.LABEL_DISTANCE, step, epoch, N_LAYERS, split, a, b, value=float(value))
+        result_row("direct", m.LABEL_DISTANCE, step, epoch, N_LAYERS, split, a, b, value=float(value))
         for (a, b), value in zip(combinations(LABELS, 2), vector, strict=True)
     ]
 
@@ -104,7 +115,7 @@ def displacements(per_layer: dict[int, float], norm: float = 2.0, spread: float 
         rows += space(m.MEAN_DISPLACEMENT, 0.0, length, probe="centroids", layer=layer)
         rows += space(m.RELATIVE_DISPLACEMENT, 0.0, length / norm, probe="centroids", layer=layer)
         rows += [
-            ResultRow("centroids", m.CENTROID_DISPLACEMENT, LAST_STEP, 2.0, layer, "train", label,
+            result_row("centroids", m.CENTROID_DISPLACEMENT, LAST_STEP, 2.0, layer, "train", label,
                       value=length + spread * (i - 2.5))
             for i, label in enumerate(LABELS)
         ]  # fmt: skip

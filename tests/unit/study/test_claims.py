@@ -16,7 +16,6 @@ from scipy.stats import ttest_1samp
 from closerlook import measures as m
 from closerlook.geometry.intervals import newcombe_interval
 from closerlook.results.hits import encode_hits
-from closerlook.results.rows import ResultRow
 from closerlook.study.claims import claims_of, headline
 from closerlook.study.conditions import conditions_of
 from closerlook.study.join import load_study
@@ -204,7 +203,7 @@ def test_few_labels_have_a_correlation_but_no_interval(tables: ModuleType, tmp_p
     before = np.array([1.0, 2, 3, 4, 5, 6])
     names = list(combinations(tables.LABELS[:4], 2))
     rows = [
-        ResultRow("direct", m.LABEL_DISTANCE, step, step / 5, tables.N_LAYERS, "train", a, b, value=float(value))
+        tables.result_row("direct", m.LABEL_DISTANCE, step, step / 5, tables.N_LAYERS, "train", a, b, value=value)
         for step in (0, tables.LAST_STEP)
         for (a, b), value in zip(names, before, strict=True)
     ]
@@ -326,9 +325,8 @@ def test_memorisation_is_paired_where_the_hits_are_stored(tables: ModuleType, tm
     }
     rows = tables.space("memorisation_gap", 0.0, 0.3, probe="memorisation", split="train-test", low=0.0, high=0.3)
     for name, parts in sets.items():
-        for step, part in zip((0, tables.LAST_STEP), parts, strict=True):
-            note = encode_hits(part, [str(i) for i in range(len(part))])
-            rows.append(ResultRow("memorisation", name, step, step / 5, tables.N_LAYERS, "test", note=note))
+        texts = (encode_hits(part, [str(i) for i in range(len(part))]) for part in parts)
+        rows += tables.notes(name, *texts, probe="memorisation")
     tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
     (condition,) = claim(tmp_path, "memorisation").findings
     seen, unseen = (np.r_[after - before, 1, -1] for before, after in sets.values())
@@ -409,7 +407,7 @@ def test_conditions_that_disagree_make_a_claim_mixed(tables: ModuleType, tmp_pat
 def test_not_testable_says_why(tables: ModuleType, tmp_path: Path, rows: str, reason: str) -> None:
     content = {
         "nothing": [],
-        "first": [row for row in tables.accuracy(0.5, 0.6) if row.step == 0],
+        "first": [row for row in tables.accuracy(0.5, 0.6) if row.place.step == 0],
         "other": tables.clusters(6, 6),
     }[rows]
     tables.save_run(tables.run_dir(tmp_path), content, tables.info())
