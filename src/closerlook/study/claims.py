@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from closerlook.geometry.intervals import wilson_interval
+from closerlook.geometry.confidence import wilson_interval
 from closerlook.study.across_conditions import Combined, combine, holm
 from closerlook.study.conditions import Condition
 from closerlook.study.exception_claim import exception_diverges

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from closerlook import measures as m
-from closerlook.geometry.intervals import Interval
+from closerlook.geometry.confidence import Interval
 from closerlook.results.run import RunInfo
 from closerlook.results.tables import rows_of
 from closerlook.study import paper

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student_t
 
-from closerlook.geometry.intervals import Interval
+from closerlook.geometry.confidence import Interval
 
 
 @dataclass(frozen=True)

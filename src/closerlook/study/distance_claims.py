@@ -8,10 +8,9 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from closerlook import measures as m
+from closerlook.geometry.confidence import shared_minimum_groups
 from closerlook.geometry.correlation import correlate_rows, take_pairs
 from closerlook.results.tables import layers_of
 from closerlook.study import paper
@@ -71,23 +70,7 @@ def _groups(condition: Condition, labels: list[str]) -> np.ndarray | None:
     if not labels or not all(len(vector) for vector in vectors):
         return None
     known, found = matrices(vectors)
-    return shared_minimum_groups(found) if known == labels else None
-
-
-def shared_minimum_groups(distances_of: np.ndarray) -> np.ndarray:
-    """Group labels that are each other's nearest.
-
-    Args:
-        distances_of: (n_matrices, n_labels, n_labels), NaN where undefined.
-
-    Returns:
-        (n_labels,) numbers, the same where two labels share their minimum distance in any matrix.
-    """
-    n = distances_of.shape[1]
-    nearest = np.where(np.isfinite(distances_of), distances_of, np.inf).argmin(axis=2)
-    mutual = np.take_along_axis(nearest, nearest, axis=1) == np.arange(n)
-    links = coo_array((mutual.ravel(), (np.tile(np.arange(n), len(nearest)), nearest.ravel())), shape=(n, n))
-    return np.asarray(connected_components(links, directed=False)[1])
+    return shared_minimum_groups(*found) if known == labels else None
 
 
 def _printed_change(condition: Condition) -> paper.PrintedCross | None:
@@ -106,7 +89,7 @@ def apart_beyond_scatter(condition: Condition) -> Measured | None:
     within = {seed: one.after.interval for seed, one in found.items()}
     effect = over_runs(ratios, within, "labels (hull distances)")
     plain = [one.after.value for one in by_seed(condition, m.DISTANCE_GROWTH, split="train").values()]
-    sizes = means(list(by_seed(condition, "rms_radius", split="train", probe="geometry").values()))
+    sizes = means(list(by_seed(condition, m.RMS_RADIUS, split="train").values()))
     if not (effect.known and np.isfinite(plain).all() and sizes[0] > 0):
         return Measured(effect)
     grown, space = float(np.mean(plain)), sizes[1] / sizes[0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student_t
 
-from closerlook.geometry.intervals import Interval
+from closerlook.geometry.confidence import Interval
 from closerlook.study.crossed import NO_INTERVAL, Crossed, Units, crossed_interval
 
 MIN_SEEDS = 3

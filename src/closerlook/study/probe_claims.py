@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from closerlook import measures as m
-from closerlook.geometry.intervals import Interval, newcombe_interval
+from closerlook.geometry.confidence import Interval, newcombe_interval
 from closerlook.study.conditions import BeforeAfter, Condition, by_seed, means
 from closerlook.study.crossed import Units, paired_examples
 from closerlook.study.effects import Effect, over_runs, over_units

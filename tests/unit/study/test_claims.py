@@ -14,7 +14,7 @@ from scipy.stats import t as student_t
 from scipy.stats import ttest_1samp
 
 from closerlook import measures as m
-from closerlook.geometry.intervals import newcombe_interval
+from closerlook.geometry.confidence import newcombe_interval
 from closerlook.results.hits import encode_hits
 from closerlook.study.claims import claims_of, headline
 from closerlook.study.conditions import conditions_of
@@ -340,7 +340,7 @@ def test_memorisation_is_paired_where_the_hits_are_stored(tables: ModuleType, tm
 
 
 def test_growth_over_scatter_is_judged_against_one(tables: ModuleType, tmp_path: Path) -> None:
-    rows = tables.space("distance_growth_over_scatter", None, 0.8, probe="geometry", low=0.7, high=0.9)
+    rows = tables.space("distance_growth_over_scatter", None, 0.8, probe="growth", low=0.7, high=0.9)
     tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
     assert claim(tmp_path, "apart_beyond_scatter").verdict == Verdict.NOT_SUPPORTED
 
