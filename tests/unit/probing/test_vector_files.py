@@ -71,7 +71,7 @@ def _write_claims(files):
     size = (files / "claims.npy").stat().st_size.to_bytes(4, "little")
     at = data.rindex(b"PK\x01\x02") + 24
     assert data[at : at + 4] == size
-    (files / "bomb.npz").write_bytes(data[:at] + 4_200_000_000.to_bytes(4, "little") + data[at + 4 :])
+    (files / "bomb.npz").write_bytes(data[:at] + (4_200_000_000).to_bytes(4, "little") + data[at + 4 :])
 
 
 @pytest.mark.parametrize("name", ["bom.txt", "bom.csv", "column.npy"])
