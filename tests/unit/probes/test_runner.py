@@ -68,8 +68,8 @@ def test_every_probe_answers_on_its_places(snapshots: Path, tmp_path: Path) -> N
     for probe in ("linear", "mlp"):
         assert value(table, m.ACCURACY, step=10, probe=probe) == 1.0
     assert value(table, m.COMPRESSION, step=10) > 1.5
-    assert value(table, "distance_growth", step=10, split="train") == pytest.approx(11, rel=0.2)
-    growth = value(table, "distance_growth_over_scatter", step=10, split="train")
+    assert value(table, "centroid_growth", step=10, split="train") == pytest.approx(11, rel=0.2)
+    growth = value(table, "centroid_growth_over_scatter", step=10, split="train")
     assert growth == pytest.approx(11, rel=0.2)  # the scatter stayed: really apart, not scaled up
     assert value(table, m.SPLIT_HALF_CEILING, step=10, probe="train_test") <= 1
     accuracy = table[(table.measure == m.ACCURACY) & (table.probe == "linear")]
