@@ -13,9 +13,14 @@ from torchmetrics.classification import BinaryAccuracy
 
 from closerlook.data.batching import IGNORED_LABEL, Batch
 from closerlook.data.entity_tags import entity_scores, marks_entities
+from closerlook.geometry.label_sums import LabelSums
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.label_metrics import MacroF1, Predictions
+from closerlook.models.live_separation import LabelSeparation
 from closerlook.models.model_error import ModelError
+
+SEPARATION = {"fisher_ratio": LabelSums.fisher_ratio, "cdnv": LabelSums.cdnv}
+"""Measures of the space in front of the head that minibatches add up."""
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 """Makes an optimizer from parameter groups, e.g. ``functools.partial(torch.optim.AdamW, lr=5e-5)``."""
@@ -24,10 +29,11 @@ OptimizerFactory = Callable[..., torch.optim.Optimizer]
 class FineTuningModule(pl.LightningModule):
     """Tunes an encoder and a linear head on labelled examples with cross-entropy.
 
-    Logs ``train/loss`` per update; ``val/loss``, ``val/accuracy``, ``val/macro_f1`` per epoch, and the
-    same under ``test/``. Accuracies are micro-averaged over examples. An example whose label training
-    never showed counts as an error; macro-F1 is over the training labels. Where the labels of words mark
-    entities (B-PER, I-PER, O), the test also logs precision, recall and F1 of whole entities.
+    Logs ``train/loss`` per update; ``val/loss``, ``val/accuracy``, ``val/macro_f1`` per epoch, how far the labels stand
+    apart in front of the head (``val/fisher_ratio``, ``val/cdnv``), and the same under ``test/``. Accuracies are
+    micro-averaged over examples. An example whose label training never showed counts as an error; macro-F1 is over the
+    training labels. Where the labels of words mark entities (B-PER, I-PER, O), the test also logs precision, recall and
+    F1 of whole entities.
 
     Args:
         encoder: The encoder to tune.
@@ -71,7 +77,7 @@ class FineTuningModule(pl.LightningModule):
         if freeze_encoder:
             encoder.requires_grad_(False)
         self._forward = torch.compile(encoder) if compile_encoder else encoder
-        self.metrics = nn.ModuleDict({stage: _metrics(n_classes) for stage in ("val", "test")})
+        self.metrics = nn.ModuleDict({stage: _metrics(n_classes, encoder.n_features) for stage in ("val", "test")})
         self._predictions: Predictions | None = None
 
     def forward(self, batch: Batch) -> Tensor:
@@ -119,7 +125,8 @@ class FineTuningModule(pl.LightningModule):
 
     def _evaluate(self, batch: Batch, stage: str) -> Tensor:
         """Update the metrics of a stage; the predicted class indices."""
-        logits, labels = self(batch), batch.labels
+        vectors, labels = self._forward(batch), batch.labels
+        logits = self.head(self.dropout(vectors))
         known = labels != IGNORED_LABEL
         predicted = logits.argmax(dim=-1)
         metrics = cast(dict[str, Any], self.metrics[stage])
@@ -130,8 +137,16 @@ class FineTuningModule(pl.LightningModule):
             self._refuse_divergence(loss, "validation" if stage == "val" else stage)
             metrics["loss"].update(loss, known.sum())
             metrics["macro_f1"].update(predicted[known], labels[known])
+            for name in SEPARATION:
+                metrics[name].update(vectors[known], labels[known])
         for name, metric in metrics.items():
-            self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=stage == "val")
+            self.log(
+                f"{stage}/{name}",
+                metric,
+                on_step=False,
+                on_epoch=True,
+                prog_bar=stage == "val" and name not in SEPARATION,
+            )
         return predicted
 
     def _refuse_divergence(self, loss: Tensor, stage: str) -> None:
@@ -184,13 +199,14 @@ class FineTuningModule(pl.LightningModule):
         ]
 
 
-def _metrics(n_classes: int) -> nn.ModuleDict:
-    """Accuracy over all examples (a label unseen in training is always an error) and macro-F1 over known labels."""
+def _metrics(n_classes: int, n_features: int) -> nn.ModuleDict:
+    """Accuracy over all examples (a label unseen in training is always an error), the rest over known labels."""
     return nn.ModuleDict(
         {
             "accuracy": BinaryAccuracy(validate_args=False),  # fed with "was it right?"
             "loss": MeanMetric(),
             "macro_f1": MacroF1(n_classes),
+            **{name: LabelSeparation(n_classes, n_features, measure) for name, measure in SEPARATION.items()},
         }
     )
 
