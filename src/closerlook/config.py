@@ -12,8 +12,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from closerlook.data.settings import TaskSettings
-from closerlook.models.settings import FineTuningSettings, ModelSettings, SnapshotSettings
+from closerlook.data.task_settings import TaskSettings
+from closerlook.models.encoder_settings import FineTuningSettings, ModelSettings, SnapshotSettings
 
 
 @dataclass
@@ -118,12 +118,15 @@ class ProbeConfig:
         released_dir: Instead of a run: a folder of the released DirectProbe code.
         as_released: With ``released_dir``: drop clusters of 5 points or fewer and write 0 for missing
             pairs, as the released code does.
-        output_dir: Where results of ``vectors`` or ``released_dir`` go.
+        output_dir: Where results go: of ``vectors`` or ``released_dir``, of joined ``runs``, or of a ``run_dir`` that
+            cannot be written to; null = beside what is read.
         probe: Named probe nodes.
         steps: ``all``, ``first_last``, or a list of steps.
         layers: ``all``, ``blocks`` (without the embeddings), ``last``, or a list of layers.
         splits: Splits to look at.
         scopes: Steps, layers and splits of single probes, by name; one mapping or a list of them.
+        trust_remote_code: Run code that comes with a run's model, to rebuild its encoder (``random_encoder``,
+            ``cross_task``). What the run's own files say of it is not followed: they may come from somebody else.
         random_encoder: Also run the classifier probes on an untrained encoder of the same architecture.
         n_jobs: Processes; -1 = all cores.
         cluster: Spread the work over a cluster: ``dask``, ``ray``, ``dask@tcp://host:8786`` or ``ray@host:6379``.
@@ -151,6 +154,7 @@ class ProbeConfig:
     layers: Any = "all"
     splits: list[str] = field(default_factory=lambda: ["train", "test"])
     scopes: dict[str, Any] = field(default_factory=dict)
+    trust_remote_code: bool = False
     random_encoder: bool = False
     n_jobs: int = -1
     cluster: str | None = None

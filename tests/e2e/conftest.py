@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from closerlook.config import config_dir, register
+from closerlook.config import config_dir, register, typed
 
 
 def compose_config(app: str, *overrides: str) -> DictConfig:
@@ -39,11 +39,11 @@ def small(tiny_bert: Path) -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def probed_run(small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was trained with live probes, then probed, with W&B offline."""
-    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.probe_run import probe
     from closerlook.pipelines.train import train
 
     run_dir = tmp_path_factory.mktemp("runs") / "seed-0"
     train(compose_config("train", f"run_dir={run_dir}", "callbacks=probe", *small))
-    outcome = probe(compose_config("probe", f"run_dir={run_dir}", "n_jobs=1"))
-    assert not outcome.failed
+    outcome = probe(typed(compose_config("probe", f"run_dir={run_dir}", "n_jobs=1")))
+    assert not outcome.probes.failed
     return run_dir

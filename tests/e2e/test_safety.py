@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from closerlook.config import config_dir, folder_name, register
+from closerlook.config import config_dir, folder_name, register, typed
 from closerlook.errors import UserError
 
 pytestmark = pytest.mark.e2e
@@ -101,7 +101,7 @@ def test_every_exception_from_the_security_rules_has_its_reason(project: Path) -
 
 
 def test_remote_code_is_off_in_every_configuration(project: Path) -> None:
-    from closerlook.models.settings import ModelSettings
+    from closerlook.models.encoder_settings import ModelSettings
 
     assert ModelSettings().trust_remote_code is False
     files = sorted((project / "conf").rglob("*.yaml"))
@@ -129,7 +129,7 @@ def test_pickled_weights_are_not_loaded(small: tuple[str, ...], tiny_bert: Path,
     folder = Path(shutil.copytree(tiny_bert, tmp_path / "model"))
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Malicious(tmp_path / "ran")))
-    with pytest.raises(UserError, match="Only safetensors are read"):
+    with pytest.raises(UserError, match="holds Python objects"):
         train(config("train", *small, f"run_dir={tmp_path}/run", "logger=none", f"model.source={folder}"))
     assert not (tmp_path / "ran").exists()
 
@@ -162,7 +162,7 @@ def test_an_array_file_is_not_unpickled(name: str, tmp_path: Path) -> None:
     (tmp_path / "y.txt").write_text("a\nb\n")
     settings = (f"vectors={tmp_path}/{name}", f"labels={tmp_path}/y.txt", f"output_dir={tmp_path}/out")
     with pytest.raises(UserError, match=name):
-        probe_vectors(OmegaConf.to_container(config("probe", *settings), resolve=True))  # type: ignore[arg-type]
+        probe_vectors(typed(config("probe", *settings)))
     assert not (tmp_path / "ran").exists()
 
 
@@ -201,7 +201,7 @@ EVIL = f"<img src=x onerror='{SCRIPT}'>"
 @pytest.fixture(scope="module")
 def evil_run(small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on a user's own file whose labels and texts are markup and paths, named by a path."""
-    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.probe_run import probe
     from closerlook.pipelines.train import train
 
     folder = tmp_path_factory.mktemp("evil")
@@ -213,8 +213,8 @@ def evil_run(small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -
     run_dir = folder / "runs" / "run"
     overrides = (*small, "task=text_classification", *files, "model.name='../../../escaped'", "finetuning.epochs=1")
     train(config("train", *overrides, f"run_dir={run_dir}"))
-    outcome = probe(config("probe", f"run_dir={run_dir}", "n_jobs=1", "layers=last"))
-    assert not outcome.failed
+    outcome = probe(typed(config("probe", f"run_dir={run_dir}", "n_jobs=1", "layers=last")))
+    assert not outcome.probes.failed
     return folder
 
 
@@ -254,7 +254,7 @@ def test_keys_are_written_nowhere(
     project: Path, small: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
     """Neither by a run and its probes, nor by a command that fails with a traceback."""
-    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.probe_run import probe
     from closerlook.pipelines.train import train
 
     for name, key in KEYS.items():
@@ -262,7 +262,7 @@ def test_keys_are_written_nowhere(
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.delenv("WANDB_SILENT")
     train(config("train", f"run_dir={tmp_path}/run", *small, "finetuning.epochs=1"))
-    probe(config("probe", f"run_dir={tmp_path}/run", "layers=last", "n_jobs=1"))
+    probe(typed(config("probe", f"run_dir={tmp_path}/run", "layers=last", "n_jobs=1")))
     command = [
         sys.executable,
         str(project / "train.py"),
@@ -281,7 +281,7 @@ def test_keys_are_written_nowhere(
 
 
 def test_a_key_in_the_settings_is_not_sent(tmp_path: Path) -> None:
-    from closerlook.tracking.redaction import redact
+    from closerlook.redaction import redact
 
     sent = json.dumps(redact({"task": {"hub_token": "abc"}, "note": KEYS["HF_TOKEN"], "list": [KEYS["HF_TOKEN"]]}))
     assert "abc" not in sent

@@ -6,20 +6,20 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytorch_lightning as pl
 
 from closerlook.callbacks.snapshot import SnapshotCallback
 from closerlook.probes.label_distances import DirectProbeAnalysis
-from closerlook.probes.runner import run_probes
+from closerlook.probes.runner import plan_cells, run_probes
 from closerlook.probes.space_probe import Scope
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.rows import ResultRow
 from closerlook.results.store import ResultStore
 
 log = logging.getLogger(__name__)
 
-Sink = Callable[[Sequence[ResultRow]], None]
-"""Receives the rows of every live probe, e.g. to send them to a dashboard."""
+Sink = Callable[[pd.DataFrame], None]
+"""Receives the table of every live probe, e.g. to send them to a dashboard."""
 
 
 class LiveProbeCallback(pl.Callback):
@@ -75,10 +75,9 @@ class LiveProbeCallback(pl.Callback):
         scope = Scope((step,), (reader.layers[-1],), self.splits)
         if self.max_classes is not None and len(set(reader.labels(self.splits[0]))) > self.max_classes:
             return
-        outcome = run_probes(self._snapshots, [self.probe], scope, self._store, n_jobs=1)
+        outcome = run_probes(reader, plan_cells(reader, [self.probe], scope), self._store, n_jobs=1)
         for failed in outcome.failed:
             log.warning("live probe of step %d failed: %s", step, failed.error)
-        wanted = set(outcome.wanted)
-        rows = [row for cell in self._store.cells() if cell.key in wanted for row in cell.rows if row.step == step]
+        table = self._store.table(outcome.wanted)
         for sink in self.sinks:
-            sink(rows)
+            sink(table[table["step"] == step])

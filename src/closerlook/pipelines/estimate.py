@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from closerlook.models.settings import SnapshotSettings
+from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.pipelines.train import build, n_processes
 from closerlook.results.run import RunInfo
 
@@ -262,7 +262,7 @@ def _probe_times(
     from hydra.utils import instantiate
 
     from closerlook.config import config_dir
-    from closerlook.probes.runner import run_probes
+    from closerlook.probes.runner import plan_cells, run_probes
     from closerlook.probes.space_probe import Scope
     from closerlook.representations.reader import SnapshotReader
     from closerlook.results.store import ResultStore
@@ -279,8 +279,8 @@ def _probe_times(
         found = {}
         for name in PROBES:
             probe = instantiate(OmegaConf.load(config_dir() / "probe" / f"{name}.yaml")[name])  # type: ignore[index]
-            outcome = run_probes(root, [probe], scope, ResultStore(root / name), n_jobs=1)
-            found[name] = (len(probe.cells(reader, scope)), outcome.seconds)
+            work = plan_cells(reader, [probe], scope)
+            found[name] = (len(work), run_probes(reader, work, ResultStore(root / name), n_jobs=1).seconds)
     return found
 
 

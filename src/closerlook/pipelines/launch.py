@@ -7,8 +7,8 @@ import time
 import uuid
 from pathlib import Path
 
-from closerlook.pipelines.run_state import RUNNING, RunState, read_state
-from closerlook.results.run import RunError
+from closerlook.pipelines.run_state import RUNNING, read_state
+from closerlook.results.run import RunError, RunState
 
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "NODE_RANK", "GROUP_RANK")
 _OWN = "CLOSERLOOK_LAUNCH"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.rows import ResultRow
 from closerlook.results.run import SNAPSHOTS_FOLDER, RunError, RunInfo, RunResults
 
 
@@ -84,14 +85,14 @@ def _open_wandb(
     return stack.enter_context(open_run(wandb_settings, run_dir=run_dir, info=info, config=settings, job_type=job_type))
 
 
-def live_sink(loggers: list[Any]) -> Callable[[Sequence[ResultRow]], None]:
-    """Send rows of live probes to every logger that takes metrics."""
+def live_sink(loggers: list[Any]) -> Callable[[pd.DataFrame], None]:
+    """Send tables of live probes to every logger that takes metrics."""
 
-    def sink(rows: Sequence[ResultRow]) -> None:
+    def sink(table: pd.DataFrame) -> None:
         from closerlook.tracking.log_results import log_live
 
         for logger in loggers:
-            log_live(logger, rows)
+            log_live(logger, table)
 
     return sink
 

@@ -10,24 +10,23 @@ import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from closerlook.callbacks.checkpoint_file import CHECKPOINTS_FOLDER, LAST_FILE, check_checkpoint
 from closerlook.config import identity
-from closerlook.files import write_json
 from closerlook.results.run import (
     CONFIG_FILE,
     HISTORY_FILE,
     REPORT_FILE,
     RESULTS_FOLDER,
-    RUN_FILE,
     SNAPSHOTS_FOLDER,
     RunError,
-    load_config,
+    RunState,
 )
+from closerlook.results.run_dir import RUN_FILE, RunDir
 
 STATE_FILE = "state.json"
 LOCK_FILE = ".lock"
@@ -43,35 +42,9 @@ _OUTPUTS = (
     HISTORY_FILE,
     REPORT_FILE,
     STATE_FILE,
+    "checksums.json",
     "wandb",
 )
-
-
-@dataclass(frozen=True)
-class RunState:
-    """What a run directory says of itself.
-
-    Attributes:
-        status: ``running``, ``finished``, ``interrupted`` or ``failed``; a killed process leaves ``running`` behind.
-        identity: Digest of the settings that decide what is computed.
-        changed: When it was written, ISO 8601.
-        error: Why it failed, in one line.
-        traceback: Where it failed.
-        pid: The process that wrote this.
-        host: The machine it ran on.
-        launch: Name of the launch, which all its processes share.
-        checkpoint: Where this attempt resumed from; empty when it started anew.
-    """
-
-    status: str
-    identity: str
-    changed: str
-    error: str = ""
-    traceback: str = ""
-    pid: int = 0
-    host: str = ""
-    launch: str = ""
-    checkpoint: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,21 +69,8 @@ def identity_digest(config: dict[str, Any]) -> str:
 
 
 def read_state(run_dir: Path) -> RunState | None:
-    """The state of a run directory; None when no run has started there.
-
-    Raises:
-        RunError: The file is damaged.
-    """
-    path = run_dir / STATE_FILE
-    if not path.exists():
-        return None
-    try:
-        return RunState(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise RunError(
-            f"{path} is damaged ({error}): it says how the run in its folder ended. Delete the folder, "
-            "or start anew with overwrite=true"
-        ) from error
+    """See :meth:`RunDir.state`."""
+    return RunDir(run_dir).state()
 
 
 def write_state(run_dir: Path, status: str, digest: str, **details: str) -> None:
@@ -124,7 +84,7 @@ def write_state(run_dir: Path, status: str, digest: str, **details: str) -> None
     """
     changed = datetime.now(UTC).isoformat(timespec="milliseconds")
     state = RunState(status, digest, changed, pid=os.getpid(), host=platform.node(), **details)
-    write_json(run_dir / STATE_FILE, asdict(state))
+    RunDir(run_dir).save_state(state)
 
 
 def plan(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path: str | None) -> Decision:
@@ -240,7 +200,7 @@ def clear(run_dir: Path) -> None:
 
 def _differences(run_dir: Path, config: dict[str, Any]) -> str:
     """What is set otherwise; empty when only an earlier version of closerlook counted more into the digest."""
-    before, now = _flat(identity(load_config(run_dir))), _flat(identity(config))
+    before, now = _flat(identity(RunDir(run_dir).config())), _flat(identity(config))
     changed = [
         f"{key} was {before.get(key)}, now {now.get(key)}"
         for key in sorted(before.keys() | now.keys())

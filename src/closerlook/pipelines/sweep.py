@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from closerlook.callbacks.interruption import SIGNALS, Interrupted, hand_over
-from closerlook.pipelines.run_state import FAILED, RUNNING, RunState, plan, read_state, write_state
-from closerlook.results.run import RunError
+from closerlook.pipelines.run_state import FAILED, RUNNING, plan, read_state, write_state
+from closerlook.results.run import RunError, RunState
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from closerlook.callbacks.interruption import Interrupted, hand_over, stoppable
-from closerlook.files import write_text
-from closerlook.models.loading import ModelError
 from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
 from closerlook.pipelines.logging_targets import check_loggers, live_sink, log_snapshots, open_loggers
 from closerlook.pipelines.run_state import (
@@ -35,7 +33,8 @@ from closerlook.pipelines.run_state import (
     plan,
     write_state,
 )
-from closerlook.results.run import CONFIG_FILE, RESULTS_FOLDER, RUN_FILE, SNAPSHOTS_FOLDER, RunError, RunInfo
+from closerlook.results.run import RESULTS_FOLDER, SNAPSHOTS_FOLDER, RunError, RunInfo
+from closerlook.results.run_dir import RunDir
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +95,7 @@ def _lead(config: DictConfig, settings: dict[str, Any], run_dir: Path) -> TrainO
     """Decide, run, and record how it ended."""
     decision = decide(run_dir, settings, overwrite=settings["overwrite"], ckpt_path=settings["ckpt_path"])
     if decision.action == "skip":
-        return TrainOutcome(run_dir, RunInfo.load(run_dir), {}, skipped=True)
+        return TrainOutcome(run_dir, RunDir(run_dir).info(), {}, skipped=True)
     if decision.action == "resume":
         log.info("going on from %s (%s)", decision.checkpoint, decision.reason)
     details = {"launch": launch_id(), "checkpoint": str(decision.checkpoint or "")}
@@ -132,7 +131,7 @@ def _follow(config: DictConfig, settings: dict[str, Any], run_dir: Path) -> Trai
     """One more process of a launch: it does what the first one decided, and writes nothing of its own."""
     planned = plan(run_dir, settings, overwrite=settings["overwrite"], ckpt_path=settings["ckpt_path"])
     if planned.action == "skip":
-        return TrainOutcome(run_dir, RunInfo.load(run_dir), {}, skipped=True)
+        return TrainOutcome(run_dir, RunDir(run_dir).info(), {}, skipped=True)
     parts = prepare(config, settings)
     checkpoint = await_leader(run_dir).checkpoint
     return _fit(config, settings, run_dir, Path(checkpoint) if checkpoint else None, parts, leads=False)
@@ -196,8 +195,8 @@ def _fit(
         loggers: list[Any] = []
         if leads:
             info = _same_inputs(info, run_dir, checkpoint)
-            info.save(run_dir)
-            write_text(run_dir / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
+            RunDir(run_dir).save_info(info)
+            RunDir(run_dir).save_config(OmegaConf.to_yaml(config, resolve=True))
             if "fork" in str(settings["trainer"].get("strategy")):
                 _prepare_wandb_for_forks()
             loggers = open_loggers(stack, settings, run_dir, info, job_type="train")
@@ -281,9 +280,9 @@ def _same_inputs(info: RunInfo, run_dir: Path, checkpoint: Path | None) -> RunIn
     Raises:
         RunError: They have changed.
     """
-    if checkpoint is None or not (run_dir / RUN_FILE).is_file():
+    if checkpoint is None or not RunDir(run_dir).info_file.is_file():
         return info
-    before = RunInfo.load(run_dir)
+    before = RunDir(run_dir).info()
     for name in ("checksums", "model_revision", "label_names", "n_updates"):
         was, now = getattr(before, name), getattr(info, name)
         if was != now:
@@ -306,12 +305,12 @@ def build(config: DictConfig, settings: dict[str, Any]) -> tuple[Any, Any, RunIn
     from hydra.utils import instantiate
 
     from closerlook.data.datamodule import CorpusDataModule
-    from closerlook.data.settings import TaskSettings
+    from closerlook.data.task_settings import TaskSettings
     from closerlook.data.tasks import load_corpus
     from closerlook.models.encoder import PooledEncoder
+    from closerlook.models.encoder_settings import ModelSettings
     from closerlook.models.finetuning_module import FineTuningModule
     from closerlook.models.loading import load_encoder
-    from closerlook.models.settings import ModelSettings
 
     task, tuning, model = settings["task"], settings["finetuning"], ModelSettings(**settings["model"])
     corpus = load_corpus(TaskSettings(**task))
@@ -322,12 +321,12 @@ def build(config: DictConfig, settings: dict[str, Any]) -> tuple[Any, Any, RunIn
         batch_size=tuning["batch_size"],
         eval_batch_size=tuning["eval_batch_size"],
         seed=settings["seed"],
-        max_length=_max_length(task["max_length"], loaded.max_length),
         allow_truncation=task["allow_truncation"],
         allow_dropped_words=task["allow_dropped_words"],
+        **loaded.encoding_options(task["max_length"]),
     )
     data.setup()
-    encoder = PooledEncoder(loaded.backbone, corpus.level, model.sentence_pooling)
+    encoder = PooledEncoder(loaded, corpus.level, final_norm=settings["snapshot"]["final_norm"])
     module = FineTuningModule(
         encoder,
         len(corpus.label_names),
@@ -339,27 +338,15 @@ def build(config: DictConfig, settings: dict[str, Any]) -> tuple[Any, Any, RunIn
         compile_encoder=tuning["compile"],
     )
     module.train()  # `from_pretrained` leaves the encoder in evaluation mode, and Lightning keeps the mode it finds
-    return data, module, _describe(settings, corpus, loaded, data)
+    return data, module, _describe(settings, corpus, loaded, data, encoder.notes)
 
 
-def _max_length(wanted: int | None, possible: int) -> int:
-    if wanted is not None and wanted > possible:
-        raise ModelError(
-            f"task.max_length={wanted} is more than the {possible} subwords that the encoder takes: "
-            "expected at most that many; leave it null for all of them"
-        )
-    return wanted or possible
-
-
-def _describe(settings: dict[str, Any], corpus: Any, loaded: Any, data: Any) -> RunInfo:
-    from closerlook.data.checks import contradictions
+def _describe(settings: dict[str, Any], corpus: Any, loaded: Any, data: Any, encoder_notes: tuple[str, ...]) -> RunInfo:
     from closerlook.pipelines.provenance import git_commit, now, versions
 
     batches = len(data.train_dataloader())
-    found = contradictions(corpus)
-    notes = list(corpus.notes) + [_split_note(split, data.encoded(split).report) for split in data.splits]
-    if found:
-        notes.append(f"{len(found)} inputs stand with different labels: no classifier can be right on all of them.")
+    notes = [*corpus.notes, *encoder_notes]
+    notes += [f"{split}: {data.encoded(split).report.summary()}" for split in data.splits]
     for note in notes:
         log.info(note)
     return RunInfo(
@@ -401,22 +388,13 @@ def n_processes(trainer: dict[str, Any]) -> int:
     return devices * int(trainer.get("num_nodes", 1))
 
 
-def _split_note(split: str, report: Any) -> str:
-    """What of a split the encoder reads; in full when something was lost."""
-    if report.n_kept_examples < report.n_examples or report.n_truncated_texts or report.n_dropped_words:
-        return f"{split}: {report.summary()}"
-    return (
-        f"{split}: {report.n_examples:,} examples in {report.n_texts:,} texts, the longest of {report.longest} subwords"
-    )
-
-
 def _callbacks(config: DictConfig, settings: dict[str, Any], run_dir: Path, loggers: list[Any]) -> list[Any]:
     from hydra.utils import instantiate
 
     from closerlook.callbacks.graceful_stop import GracefulStop
     from closerlook.callbacks.live_probe import LiveProbeCallback
     from closerlook.callbacks.snapshot import SnapshotCallback
-    from closerlook.models.settings import SnapshotSettings
+    from closerlook.models.encoder_settings import SnapshotSettings
 
     callbacks = [instantiate(node) for node in (config.callbacks or {}).values() if node is not None]
     if not settings["trainer"].get("enable_progress_bar", True):

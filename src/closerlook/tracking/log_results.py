@@ -13,13 +13,21 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from closerlook.figures.changes import SUMMARY_MEASURES, change_of, split_for
-from closerlook.figures.select import evenly, label_series, layers_of, rows_of, snapshots_of, splits_of
-from closerlook.results import measures as m
-from closerlook.results.rows import ResultRow, to_table
+from closerlook import measures as m
+from closerlook.redaction import redact
 from closerlook.results.run import RunInfo, RunResults
+from closerlook.results.tables import (
+    SUMMARY_MEASURES,
+    change_of,
+    evenly,
+    label_series,
+    layers_of,
+    rows_of,
+    snapshots_of,
+    split_for,
+    splits_of,
+)
 from closerlook.tracking import metric_names as names
-from closerlook.tracking.redaction import redact
 from closerlook.tracking.runs import is_online, sync_hint
 
 if TYPE_CHECKING:
@@ -86,14 +94,13 @@ def log_results(run: Run, results: RunResults, label_layers: Sequence[int] | Non
 
 
 @harmless
-def log_live(target: Any, rows: Sequence[ResultRow]) -> None:
-    """Rows of a probe that runs while training.
+def log_live(target: Any, table: pd.DataFrame) -> None:
+    """Results of a probe that runs while training.
 
     Args:
         target: A W&B run, or any Lightning logger.
-        rows: Rows of any number of snapshots; pairs of labels are left out.
+        table: Tidy results of any number of snapshots; pairs of labels are left out.
     """
-    table = to_table(rows)
     run = getattr(target, "experiment", target)
     for row in _history(table, sorted(table["layer"].unique())):
         if hasattr(run, "define_metric"):

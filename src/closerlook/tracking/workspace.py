@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from closerlook.figures.select import USUAL_PROBE
+from closerlook import measures as m
 from closerlook.files import write_json
-from closerlook.results import measures as m
+from closerlook.results.tables import USUAL_PROBE
 from closerlook.study.verdicts import Claim
 from closerlook.tracking import metric_names as names
 from closerlook.tracking.runs import without_key
