@@ -47,7 +47,7 @@ def check_loggers(settings: dict[str, Any], run_dir: Path, info: RunInfo) -> Non
         RunError: A package is missing, or a setting is wrong.
     """
     from closerlook.tracking.loggers import build_loggers
-    from closerlook.tracking.settings import WandbSettings
+    from closerlook.tracking.wandb_settings import WandbSettings
 
     nodes = dict(settings.get("logger") or {})
     with _one_clear_error():
@@ -77,8 +77,8 @@ def _open_wandb(
 ) -> Any:
     if nodes.get("wandb") is None:
         return None
-    from closerlook.tracking.runs import open_run
-    from closerlook.tracking.settings import WandbSettings
+    from closerlook.tracking.wandb_run import open_run
+    from closerlook.tracking.wandb_settings import WandbSettings
 
     with _one_clear_error():
         wandb_settings = WandbSettings.from_dict(nodes["wandb"])
@@ -99,7 +99,7 @@ def live_sink(loggers: list[Any]) -> Callable[[pd.DataFrame], None]:
 
 def log_snapshots(loggers: list[Any], run_dir: Path, info: RunInfo) -> None:
     """Record the snapshots as an output of the W&B run, if there is one."""
-    from closerlook.tracking.log_results import artifact_name, log_snapshots_artifact
+    from closerlook.tracking.artifacts import artifact_name, log_snapshots_artifact
     from closerlook.tracking.loggers import RunLogger
 
     folder = run_dir / SNAPSHOTS_FOLDER
@@ -114,15 +114,12 @@ def track_results(settings: dict[str, Any], run_dir: Path, results: RunResults) 
     nodes = settings.get("logger") or {}
     if nodes.get("wandb") is None:
         return
-    from closerlook.tracking.log_results import artifact_name, declare_input, log_results
-    from closerlook.tracking.runs import read_record
+    from closerlook.tracking.log_results import log_probed_run
+    from closerlook.tracking.wandb_settings import WandbSettings
 
-    source = read_record(run_dir).get("train", {}).get("path")
-    digests = snapshot_digests(run_dir / SNAPSHOTS_FOLDER)
-    with ExitStack() as stack:
-        run = _open_wandb(stack, nodes, settings, run_dir, results.info, "probe")
-        declare_input(run, name=artifact_name(results.info), digests=digests, path=source)
-        log_results(run, results, nodes["wandb"].get("label_layers"))
+    with _one_clear_error():
+        wandb_settings = WandbSettings.from_dict(nodes["wandb"])
+    log_probed_run(wandb_settings, results, settings, snapshot_digests(run_dir / SNAPSHOTS_FOLDER))
 
 
 def snapshot_digests(folder: Path) -> dict[str, str]:

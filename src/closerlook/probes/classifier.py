@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import t as student_t
 
 from closerlook import measures as m
-from closerlook.geometry.intervals import Interval, wilson_interval
+from closerlook.geometry.confidence import Interval, wilson_interval
 from closerlook.probes.space_probe import Finding, Scope, TrainTestProbe, Where, where
 from closerlook.probing.classifier_probe import INVERSE_WEIGHTS, N_FOLDS, LinearSettings, linear_probe
 from closerlook.probing.classifier_result import ClassifierResult
