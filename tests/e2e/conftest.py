@@ -40,7 +40,7 @@ def small(tiny_bert: Path) -> tuple[str, ...]:
 def probed_run(small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was trained with live probes, then probed, with W&B offline."""
     from closerlook.pipelines.probe import probe
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     run_dir = tmp_path_factory.mktemp("runs") / "seed-0"
     train(compose_config("train", f"run_dir={run_dir}", "callbacks=probe", *small))

@@ -6,10 +6,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from closerlook.cli.estimate import estimate_job, print_total
+from closerlook.cli.estimate_tables import estimate_job, print_total
 from closerlook.config import config_dir, register
 from closerlook.pipelines.estimate import estimate
-from closerlook.pipelines.train import train
+from closerlook.pipelines.fine_tune import train
 from closerlook.representations.reader import SnapshotReader
 
 pytestmark = pytest.mark.e2e

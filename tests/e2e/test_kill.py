@@ -26,10 +26,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from closerlook.callbacks.checkpoint import RANDOM_STATE_KEY
-from closerlook.cli.errors import one_clear_message
+from closerlook.cli.one_message import one_clear_message
 from closerlook.config import config_dir, register
 from closerlook.pipelines.probe import probe
-from closerlook.pipelines.train import train
+from closerlook.pipelines.fine_tune import train
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import RunError
 from closerlook.results.store import ResultStore
@@ -58,7 +58,7 @@ def processes() -> Any:
     """Processes that start with the libraries imported and one thread each."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["closerlook.pipelines.train", "closerlook.pipelines.probe", "closerlook.callbacks.live_probe",
+        ["closerlook.pipelines.fine_tune", "closerlook.pipelines.probe", "closerlook.callbacks.live_probe",
          "closerlook.callbacks.graceful_stop", "closerlook.callbacks.checkpoint", "closerlook.data.datamodule",
          "closerlook.models.finetuning_module", "pytorch_lightning", "transformers", "datasets", "sklearn.linear_model"]
     )  # fmt: skip

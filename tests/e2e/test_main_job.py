@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from closerlook.config import config_dir, register
 from closerlook.pipelines.probe import probe
-from closerlook.pipelines.train import train
+from closerlook.pipelines.fine_tune import train
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results import measures as m
 from closerlook.results.run import RunError, RunInfo, load_run

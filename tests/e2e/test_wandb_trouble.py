@@ -91,7 +91,7 @@ def logged_config(path: Path) -> dict[str, Any]:
 def test_without_a_key_the_run_is_kept_and_one_line_says_how_to_send_it(
     small: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)

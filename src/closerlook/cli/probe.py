@@ -11,7 +11,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from closerlook.cli.errors import one_clear_message, quiet
+from closerlook.cli.one_message import one_clear_message, quiet
 from closerlook.config import config_dir, register
 
 _SOURCES = ("run_dir", "runs", "vectors", "released_dir")
@@ -37,9 +37,9 @@ def as_overrides(arguments: Sequence[str]) -> list[str]:
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="probe")
 def _main(config: DictConfig) -> None:
-    from closerlook.callbacks.interruption import stoppable
+    from closerlook.interruption import interrupt, on_signals
 
-    with one_clear_message(kept="with what is not computed yet"), stoppable():
+    with one_clear_message(kept="with what is not computed yet"), on_signals(interrupt):
         _run(config)
 
 

@@ -199,6 +199,7 @@ def _forget(target: Path, *, keep_results: bool) -> None:
         keep_results: The checkpoint is the same and layers are added: finished cells stay true.
     """
     from closerlook.pipelines.run_state import clear
+    from closerlook.results.run_dir import RunDir
 
     if not target.is_dir():
         return
@@ -206,7 +207,7 @@ def _forget(target: Path, *, keep_results: bool) -> None:
     if keep_results:
         shutil.rmtree(target / SNAPSHOTS_FOLDER, ignore_errors=True)
     else:
-        clear(target)
+        clear(RunDir(target))
 
 
 def _describe(info: RunInfo, task: TaskSettings, data: CorpusDataModule, checksums: dict[str, str]) -> RunInfo:

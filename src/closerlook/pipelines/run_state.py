@@ -15,36 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from closerlook.callbacks.checkpoint_file import CHECKPOINTS_FOLDER, LAST_FILE, check_checkpoint
-from closerlook.config import identity
+from closerlook.callbacks.checkpoint_file import check_checkpoint
+from closerlook.config import TrainConfig, identity, stored
 from closerlook.files import write_json
-from closerlook.results.run import (
-    CONFIG_FILE,
-    HISTORY_FILE,
-    REPORT_FILE,
-    RESULTS_FOLDER,
-    RUN_FILE,
-    SNAPSHOTS_FOLDER,
-    RunError,
-    load_config,
-)
+from closerlook.results.run import RunError
+from closerlook.results.run_dir import RunDir
 
-STATE_FILE = "state.json"
-LOCK_FILE = ".lock"
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
-_OUTPUTS = (
-    CHECKPOINTS_FOLDER,
-    SNAPSHOTS_FOLDER,
-    RESULTS_FOLDER,
-    "cross",  # other tasks seen by this run's encoder
-    "random_encoder",  # its untrained twin
-    RUN_FILE,
-    CONFIG_FILE,
-    HISTORY_FILE,
-    REPORT_FILE,
-    STATE_FILE,
-    "wandb",
-)
 
 
 @dataclass(frozen=True)
@@ -89,19 +66,19 @@ class Decision:
     reason: str = ""
 
 
-def identity_digest(config: dict[str, Any]) -> str:
+def identity_digest(config: TrainConfig) -> str:
     """Digest of the settings that decide what a run computes."""
     content = json.dumps(identity(config), sort_keys=True, default=str)
     return hashlib.sha256(content.encode("utf-8")).hexdigest()[:16]
 
 
-def read_state(run_dir: Path) -> RunState | None:
+def read_state(run: RunDir) -> RunState | None:
     """The state of a run directory; None when no run has started there.
 
     Raises:
         RunError: The file is damaged.
     """
-    path = run_dir / STATE_FILE
+    path = run.state_file
     if not path.exists():
         return None
     try:
@@ -113,59 +90,59 @@ def read_state(run_dir: Path) -> RunState | None:
         ) from error
 
 
-def write_state(run_dir: Path, status: str, digest: str, **details: str) -> None:
+def write_state(run: RunDir, status: str, digest: str, **details: str) -> None:
     """Record the state of a run directory, all or nothing.
 
     Args:
-        run_dir: The run's directory.
+        run: The run.
         status: See :class:`RunState`.
         digest: Digest of the settings.
         **details: Other fields of :class:`RunState`.
     """
     changed = datetime.now(UTC).isoformat(timespec="milliseconds")
     state = RunState(status, digest, changed, pid=os.getpid(), host=platform.node(), **details)
-    write_json(run_dir / STATE_FILE, asdict(state))
+    write_json(run.state_file, asdict(state))
 
 
-def plan(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path: str | None) -> Decision:
-    """What :func:`decide` would do; nothing is changed and nothing raised.
+def plan(run: RunDir, config: TrainConfig) -> Decision:
+    """What :func:`decide` would do; nothing is changed.
 
     Args:
-        run_dir: The run's directory.
-        config: The resolved configuration.
-        overwrite: Delete what an earlier run left.
-        ckpt_path: A checkpoint the user asks for; ``last`` is the directory's own.
+        run: The run's directory.
+        config: The settings; ``ckpt_path=last`` is the directory's own last checkpoint.
+
+    Raises:
+        RunError: What the directory says of itself cannot be read.
     """
-    last = run_dir / CHECKPOINTS_FOLDER / LAST_FILE
-    if ckpt_path is not None:
-        checkpoint = last if ckpt_path == "last" else Path(ckpt_path)
-        if not checkpoint.is_file():
-            return Decision(
-                "refuse", reason=f"ckpt_path={ckpt_path}: no such file {checkpoint}. Leave it null to start anew"
-            )
-        return Decision("resume", checkpoint, f"from ckpt_path={ckpt_path}")
-    computed = has_computed(run_dir)
-    if overwrite:
+    if config.ckpt_path is not None:
+        checkpoint = run.last_checkpoint if config.ckpt_path == "last" else Path(config.ckpt_path)
+        if checkpoint.is_file():
+            return Decision("resume", checkpoint, f"from ckpt_path={config.ckpt_path}")
+        return Decision(
+            "refuse", reason=f"ckpt_path={config.ckpt_path}: no such file {checkpoint}. Leave it null to start anew"
+        )
+    computed = has_computed(run)
+    if config.overwrite:
         return Decision("start", reason="overwrite=true deletes what is there" if computed else "nothing there")
-    state = read_state(run_dir)
+    state = read_state(run)
     if state is None or not computed:
         return Decision("start", reason="nothing there" if state is None else _ended(state))
-    if state.identity != identity_digest(config) and _differences(run_dir, config):
+    if state.identity != identity_digest(config) and (changed := _differences(run, config)):
         return Decision(
             "refuse",
-            reason=f"{run_dir} holds a run with other settings: {_differences(run_dir, config)}. "
+            reason=f"{run.root} holds a run with other settings: {changed}. "
             "Choose another seed or paths.runs_dir, or delete its results with overwrite=true",
         )
     if state.status == FINISHED:
         return Decision("skip", reason="finished with the same settings")
-    if last.is_file():
-        return Decision("resume", last, _ended(state))
+    if run.last_checkpoint.is_file():
+        return Decision("resume", run.last_checkpoint, _ended(state))
     return Decision("start", reason=f"{_ended(state)}, before its first checkpoint")
 
 
-def has_computed(run_dir: Path) -> bool:
+def has_computed(run: RunDir) -> bool:
     """Whether an earlier run has left something that took time to compute."""
-    return any((run_dir / name).exists() for name in (CHECKPOINTS_FOLDER, SNAPSHOTS_FOLDER))
+    return run.checkpoints.exists() or run.snapshots.exists()
 
 
 def _ended(state: RunState) -> str:
@@ -177,30 +154,24 @@ def _ended(state: RunState) -> str:
     return {RUNNING: "killed", FINISHED: "its outputs were deleted"}.get(state.status, state.status)
 
 
-def decide(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path: str | None) -> Decision:
+def decide(run: RunDir, config: TrainConfig) -> Decision:
     """Start, resume or skip; nothing that an earlier run computed is deleted yet, see :func:`clear`.
-
-    Args:
-        run_dir: The run's directory.
-        config: The resolved configuration.
-        overwrite: Delete what an earlier run left.
-        ckpt_path: A checkpoint the user asks for; ``last`` is the directory's own.
 
     Raises:
         RunError: The directory holds another configuration, or the checkpoint does not exist or is damaged.
     """
-    decision = plan(run_dir, config, overwrite=overwrite, ckpt_path=ckpt_path)
+    decision = plan(run, config)
     if decision.action == "refuse":
         raise RunError(decision.reason)
     if decision.checkpoint is not None:
         check_checkpoint(decision.checkpoint)
     if decision.action != "skip":
-        discard_temporaries(run_dir)
+        discard_temporaries(run)
     return decision
 
 
 @contextmanager
-def only_process(run_dir: Path) -> Iterator[None]:
+def only_process(run: RunDir) -> Iterator[None]:
     """Hold the run directory: two processes that write into one would mix their runs.
 
     The operating system lets go of it when the process ends, however it ends.
@@ -208,39 +179,39 @@ def only_process(run_dir: Path) -> Iterator[None]:
     Raises:
         RunError: Another process is at work in it.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / LOCK_FILE).open("a") as handle:
+    run.root.mkdir(parents=True, exist_ok=True)
+    with run.lock_file.open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            state = read_state(run_dir)
+            state = read_state(run)
             who = f"process {state.pid} on {state.host}" if state else "another process"
             raise RunError(
-                f"{who} is at work in {run_dir}: two cannot write into one run. Wait for it, or end it first"
+                f"{who} is at work in {run.root}: two cannot write into one run. Wait for it, or end it first"
             ) from None
         yield
 
 
-def discard_temporaries(run_dir: Path) -> None:
+def discard_temporaries(run: RunDir) -> None:
     """Delete the half-written files of a killed process; no reader ever took them for whole."""
-    for folder in (run_dir, run_dir / CHECKPOINTS_FOLDER, run_dir / RESULTS_FOLDER, run_dir / SNAPSHOTS_FOLDER):
+    for folder in (run.root, run.checkpoints, run.results, run.snapshots):
         for path in folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
 
 
-def clear(run_dir: Path) -> None:
+def clear(run: RunDir) -> None:
     """Delete what a run wrote; files that are not closerlook's stay."""
-    for name in _OUTPUTS:
-        path = run_dir / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    folders = (run.checkpoints, run.snapshots, run.results, run.root / "cross", run.random_encoder, run.root / "wandb")
+    for folder in folders:
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    for file in (run.info_file, run.config_file, run.history_file, run.report_file, run.state_file):
+        file.unlink(missing_ok=True)
 
 
-def _differences(run_dir: Path, config: dict[str, Any]) -> str:
+def _differences(run: RunDir, config: TrainConfig) -> str:
     """What is set otherwise; empty when only an earlier version of closerlook counted more into the digest."""
-    before, now = _flat(identity(load_config(run_dir))), _flat(identity(config))
+    before, now = _flat(identity(stored(run.root))), _flat(identity(config))
     changed = [
         f"{key} was {before.get(key)}, now {now.get(key)}"
         for key in sorted(before.keys() | now.keys())
