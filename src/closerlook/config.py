@@ -13,9 +13,9 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from closerlook.data.settings import TaskSettings
+from closerlook.data.task_settings import TaskSettings
+from closerlook.models.encoder_settings import FineTuningSettings, ModelSettings, SnapshotSettings
 from closerlook.stored_yaml import HIDDEN, each_text, hide, read_yaml, show
-from closerlook.models.settings import FineTuningSettings, ModelSettings, SnapshotSettings
 
 
 @dataclass

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
+    from multiprocessing.context import Process
 
     from omegaconf import DictConfig
     from pytorch_lightning import Trainer
@@ -92,7 +92,7 @@ def ask_to_stop(trainer: Trainer) -> None:
     trainer._signal_connector.received_sigterm = True
 
 
-def training_processes(trainer: Trainer) -> list[BaseProcess] | None:
+def training_processes(trainer: Trainer) -> list[Process] | None:
     """The processes that this one has started to train, none yet before ``fit``; None when it trains itself."""
     from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 

@@ -8,7 +8,9 @@ from typing import Any
 
 HIDDEN = "$\ue000{"
 """Stands for ``${`` while OmegaConf is at work, so that it resolves nothing (and reads 1e-5 as the number it is)."""
-_MOST_BYTES = 1 << 20
+_MOST_BYTES = 1 << 18
+_MOST_BRACKETS = 1000
+"""PyYAML takes time in the square of the brackets that are open; stored settings have next to none."""
 
 
 def read_yaml(path: Path) -> Any:
@@ -26,6 +28,8 @@ def read_yaml(path: Path) -> Any:
     if path.stat().st_size > _MOST_BYTES:
         raise ValueError(f"got {path.stat().st_size} bytes, expected at most {_MOST_BYTES}")
     text = path.read_text(encoding="utf-8")
+    if text.count("[") + text.count("{") > _MOST_BRACKETS:
+        raise ValueError(f"got more than {_MOST_BRACKETS} brackets, expected plain values")
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
             raise ValueError("got an alias (*name), expected plain values")

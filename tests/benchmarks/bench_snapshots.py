@@ -30,12 +30,12 @@ import torch
 
 from closerlook.callbacks.snapshot import SnapshotCallback
 from closerlook.data.datamodule import CorpusDataModule
-from closerlook.data.settings import TaskSettings
+from closerlook.data.task_settings import TaskSettings
 from closerlook.data.tasks import load_corpus
 from closerlook.models.encoder import PooledEncoder
+from closerlook.models.encoder_settings import ModelSettings, SnapshotSettings
 from closerlook.models.finetuning_module import FineTuningModule
 from closerlook.models.loading import load_encoder
-from closerlook.models.settings import ModelSettings, SnapshotSettings
 
 PROJECT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("CLOSERLOOK_DATA_DIR", PROJECT.parent / "shared" / "data"))
@@ -86,9 +86,7 @@ def compare(task: str, n_texts: int, rounds: int) -> None:
     data = CorpusDataModule(corpus, loaded.tokenizer, batch_size=32, eval_batch_size=64)
     data.setup()
     optimizer = partial(torch.optim.AdamW, lr=0.0)
-    module = FineTuningModule(
-        PooledEncoder(loaded.backbone, corpus.level), len(corpus.label_names), optimizer=optimizer
-    )
+    module = FineTuningModule(PooledEncoder(loaded, corpus.level), len(corpus.label_names), optimizer=optimizer)
     module.train()
     batches = [batch for split in ("train", "test") for batch in data.ordered_batches(split)]
     n_examples = sum(len(batch) for batch in batches)

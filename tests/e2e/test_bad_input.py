@@ -16,22 +16,23 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
-from closerlook.config import config_dir, register
+from closerlook.config import config_dir, register, typed
 from closerlook.errors import UserError
 
 pytestmark = pytest.mark.e2e
 
 
-def config(app: str, *overrides: str) -> DictConfig:
+def config(app: str, *overrides: str) -> Any:
     register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose(app, overrides=list(overrides))
+        composed = compose(app, overrides=list(overrides))
+    return typed(composed) if app == "train" else composed
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -295,8 +296,8 @@ def own_texts(folder: Path, train: str, test: str) -> tuple[str, ...]:
 
 
 def train_and_probe(small: tuple[str, ...], tmp_path: Path, *overrides: str) -> tuple[object, object]:
-    from closerlook.pipelines.probe import probe
     from closerlook.pipelines.fine_tune import train
+    from closerlook.pipelines.probe import probe
 
     trained = train(
         config("train", *small, f"run_dir={tmp_path}/run", "logger=none", "finetuning.epochs=1", *overrides)
@@ -475,10 +476,11 @@ def test_the_probe_command_says_one_thing_and_fails(project: Path, tmp_path: Pat
 
 HUB = """
 import sys, time
-from closerlook.data.errors import DataError
+from closerlook.data.data_errors import DataError
 from closerlook.data.readers.tabular import read_hub
-from closerlook.models.loading import ModelError, load_encoder
-from closerlook.models.settings import ModelSettings
+from closerlook.models.loading import load_encoder
+from closerlook.models.model_error import ModelError
+from closerlook.models.encoder_settings import ModelSettings
 import datasets, transformers
 start = time.monotonic()
 try:

@@ -27,9 +27,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from closerlook.callbacks.checkpoint import RANDOM_STATE_KEY
 from closerlook.cli.one_message import one_clear_message
-from closerlook.config import config_dir, register
-from closerlook.pipelines.probe import probe
+from closerlook.config import config_dir, register, typed
 from closerlook.pipelines.fine_tune import train
+from closerlook.pipelines.probe import probe
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import RunError
 from closerlook.results.store import ResultStore
@@ -46,10 +46,12 @@ RUN = (
 )
 
 
-def config(app: str, *overrides: str) -> DictConfig:
+def config(app: str, *overrides: str) -> Any:
     register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         composed = compose(app, overrides=list(overrides))
+    if app == "train":
+        return typed(composed)
     return OmegaConf.create(OmegaConf.to_container(composed, resolve=True))  # plain: it is sent to a process
 
 

@@ -2,30 +2,31 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from closerlook.config import config_dir, register
-from closerlook.pipelines.probe import probe
+from closerlook import measures as m
+from closerlook.config import config_dir, register, typed
 from closerlook.pipelines.fine_tune import train
+from closerlook.pipelines.probe import probe
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results import measures as m
 from closerlook.results.run import RunError, RunInfo, load_run
 from closerlook.results.store import ResultStore
 
 pytestmark = pytest.mark.e2e
 
 
-def config(app: str, *overrides: str) -> DictConfig:
+def config(app: str, *overrides: str) -> Any:
     register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose(app, overrides=list(overrides))
+        composed = compose(app, overrides=list(overrides))
+    return typed(composed) if app == "train" else composed
 
 
 def values(table: pd.DataFrame, probe_name: str, measure: str, **where: object) -> pd.Series:

@@ -14,11 +14,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from closerlook import measures as m
 from closerlook.pipelines.cross_task import run_cross_task, task_settings
 from closerlook.pipelines.probe_each import SpaceEnd, probe_each
 from closerlook.pipelines.study import study
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results import measures as m
 from closerlook.results.run import RunError, load_run
 from closerlook.results.store import ResultStore
 from closerlook.study.join import CrossOrigin

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from closerlook.figures.select import rows_of
+from closerlook import measures as m
 from closerlook.report import build_report
-from closerlook.results import measures as m
 from closerlook.results.run import RunResults, load_run
+from closerlook.results.tables import rows_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HEATMAP = '[data-slot="label_distances"]'

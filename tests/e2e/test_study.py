@@ -14,12 +14,12 @@ from omegaconf import OmegaConf
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from closerlook import measures as m
 from closerlook.config import config_dir
 from closerlook.pipelines.cross_task import run_cross_task, task_settings
 from closerlook.pipelines.study import StudyOutcome, study
 from closerlook.probes.memorisation import subtest_mask
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results import measures as m
 from closerlook.results.run import RunError, RunInfo, load_config, load_run
 from closerlook.study.verdicts import Verdict
 

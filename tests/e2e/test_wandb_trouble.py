@@ -18,9 +18,8 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
-from closerlook.config import config_dir, register
+from closerlook.config import config_dir, register, typed
 
 pytestmark = pytest.mark.e2e
 
@@ -28,10 +27,11 @@ KEY = "fedcba9876" * 4
 SYNC = "wandb sync "
 
 
-def config(app: str, *overrides: str) -> DictConfig:
+def config(app: str, *overrides: str) -> Any:
     register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose(app, overrides=list(overrides))
+        composed = compose(app, overrides=list(overrides))
+    return typed(composed) if app == "train" else composed
 
 
 class Garbage(http.server.BaseHTTPRequestHandler):

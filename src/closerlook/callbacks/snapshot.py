@@ -17,7 +17,7 @@ from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from closerlook.models.encoder import PooledEncoder
-from closerlook.models.settings import SnapshotSettings
+from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.models.stored_space import Moment, Process, choose_examples, choose_layers, store_examples, store_space
 from closerlook.representations.format import MANIFEST_FILE, SnapshotError, step_folder
 from closerlook.representations.writer import discard_unfinished

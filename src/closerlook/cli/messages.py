@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from closerlook import measures as m
 from closerlook.cli.command_line import command, override
-from closerlook.results import measures as m
 
 if TYPE_CHECKING:
+    from closerlook.pipelines.fine_tune import TrainOutcome
     from closerlook.pipelines.probe import ProbeRunOutcome
     from closerlook.pipelines.probe_vectors import VectorsOutcome
-    from closerlook.pipelines.fine_tune import TrainOutcome
 
 _SUMMARY = (
     ("accuracy", "linear", m.ACCURACY, "test", "{:.3f}"),
@@ -147,7 +147,7 @@ def _before_after(table: pd.DataFrame, probe: str, measure: str, split: str, for
         return "-"
     ordered = rows.sort_values("step")
     first, last = (_number(v, form) for v in (ordered.value.iloc[0], ordered.value.iloc[-1]))
-    if measure in (m.SIMILARITY_TO_FIRST, m.MEAN_DISPLACEMENT) or len(ordered) == 1:
+    if m.MEASURES[measure].scope == "change" or len(ordered) == 1:
         return last
     return f"{first}→{last}"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from closerlook.cli.one_message import in_multirun, one_clear_message, quiet
 from closerlook.cli.estimate_tables import print_total
+from closerlook.cli.one_message import in_multirun, one_clear_message, quiet
 from closerlook.cli.sweep_tables import end_of_sweep
 from closerlook.config import TrainConfig, config_dir, register, typed
 

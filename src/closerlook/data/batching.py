@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from closerlook.data.alignment import AlignmentReport, EncodedText, encode_texts
+from closerlook.data.alignment_report import AlignmentReport
 from closerlook.data.corpus import TARGET_WIDTH, Corpus, LabeledText, Level
 from closerlook.data.samplers import batches_by_length
+from closerlook.data.subword_alignment import EncodedText, Span, encode_texts
 
 IGNORED_LABEL = -100
 """Class index of labels that the training split does not have: PyTorch's losses leave them out."""
@@ -25,6 +26,7 @@ class Batch:
     Attributes:
         input_ids: (B, T) int64, padded at the end.
         attention_mask: (B, T) int64, 1 on subwords and 0 on padding.
+        token_type_ids: (B, T) int64, 1 on the subwords of a second text, 0 elsewhere.
         target_rows: (N,) int64, the text of each target: 0 to B - 1.
         target_subwords: (N, W, P) int64, positions of the subwords of each word in 0 to T - 1; 0 where masked.
             W is 1 for words, 2 for pairs and 0 for sentences (their vector is that of the row).
@@ -35,6 +37,7 @@ class Batch:
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
+    token_type_ids: torch.Tensor
     target_rows: torch.Tensor
     target_subwords: torch.Tensor
     target_mask: torch.Tensor
@@ -44,10 +47,6 @@ class Batch:
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch on another device."""
         return Batch(**{f.name: getattr(self, f.name).to(device, non_blocking=non_blocking) for f in fields(self)})
-
-    def pin_memory(self) -> Batch:
-        """The batch in page-locked memory; the data loader calls this."""
-        return Batch(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
 
     def __len__(self) -> int:
         """Number of examples (not of texts)."""
@@ -82,7 +81,6 @@ class EncodedSplit:
         texts: The encoded texts, in the order of the corpus.
         sources: The labelled texts of the split, by id.
         class_index: Class index of each label name of the training split.
-        pad_id: Token id of the padding.
         report: What tokenising lost.
 
     Attributes:
@@ -90,7 +88,6 @@ class EncodedSplit:
         first_example: (n_texts + 1,) int64; text ``t`` holds the examples ``first_example[t]`` up to
             ``first_example[t + 1] - 1``.
         labels: (n_examples,) int64, class indices.
-        n_unseen_labels: Examples whose label is not in the training split.
         examples: The table of the examples.
         report: What tokenising lost.
     """
@@ -101,10 +98,9 @@ class EncodedSplit:
         texts: Sequence[EncodedText],
         sources: Sequence[LabeledText],
         class_index: dict[str, int],
-        pad_id: int,
         report: AlignmentReport,
     ) -> None:
-        self.level, self.texts, self.pad_id, self.report = level, tuple(texts), pad_id, report
+        self.level, self.texts, self.report = level, tuple(texts), report
         by_id = {source.text_id: source for source in sources}
         pairs = [(by_id[text.text_id], index) for text in self.texts for index in text.target_indices]
         self.examples = ExampleTable(
@@ -119,7 +115,6 @@ class EncodedSplit:
         self.labels = np.array(
             [class_index.get(label, IGNORED_LABEL) for label in self.examples.labels], dtype=np.int64
         )
-        self.n_unseen_labels = int((self.labels == IGNORED_LABEL).sum())
 
     def __len__(self) -> int:
         """Number of texts."""
@@ -143,11 +138,11 @@ class EncodedSplit:
         """
         texts = [self.texts[i] for i in text_indices]
         shape = (len(texts), max(len(text.input_ids) for text in texts))
-        input_ids = np.full(shape, self.pad_id, dtype=np.int64)
-        attention_mask = np.zeros(shape, dtype=np.int64)
+        input_ids, attention_mask, token_type_ids = (np.zeros(shape, dtype=np.int64) for _ in range(3))
         for row, text in enumerate(texts):
             input_ids[row, : len(text.input_ids)] = text.input_ids
             attention_mask[row, : len(text.input_ids)] = 1
+            token_type_ids[row, : len(text.token_type_ids)] = text.token_type_ids
         chosen = [
             (row, number, int(self.first_example[i]) + number)
             for row, i in enumerate(text_indices)
@@ -160,6 +155,7 @@ class EncodedSplit:
         return Batch(
             input_ids=torch.from_numpy(input_ids),
             attention_mask=torch.from_numpy(attention_mask),
+            token_type_ids=torch.from_numpy(token_type_ids),
             target_rows=torch.tensor([row for row, _, _ in chosen], dtype=torch.int64),
             target_subwords=torch.from_numpy(subwords),
             target_mask=torch.from_numpy(mask),
@@ -193,34 +189,24 @@ class EncodedSplit:
             yield self.collate(batch, keep)
 
 
-def encode_split(
-    corpus: Corpus,
-    split: str,
-    tokenizer: Any,
-    *,
-    max_length: int | None = None,
-    allow_truncation: bool = False,
-    allow_dropped_words: bool = False,
-) -> EncodedSplit:
-    """Tokenise one split of a corpus; see `encode_texts` for the arguments.
+def encode_split(corpus: Corpus, split: str, tokenizer: Any, **options: Any) -> EncodedSplit:
+    """Tokenise one split of a corpus.
+
+    Args:
+        corpus: The corpus.
+        split: One of its splits.
+        tokenizer: A fast tokenizer.
+        **options: The limits and allowances of `encode_texts`.
 
     Raises:
-        AlignmentError: Words would be lost and that is not allowed, or the tokenizer is not a fast one.
+        AlignmentError: Words would be lost and that is not allowed.
     """
-    texts, report = encode_texts(
-        corpus.splits[split],
-        tokenizer,
-        max_length=max_length,
-        allow_truncation=allow_truncation,
-        allow_dropped_words=allow_dropped_words,
-    )
+    texts, report = encode_texts(corpus.splits[split], tokenizer, **options)
     class_index = {name: index for index, name in enumerate(corpus.label_names)}
-    # padding is masked everywhere, so a tokenizer without a padding token may use any id
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    return EncodedSplit(corpus.level, texts, corpus.splits[split], class_index, pad_id, report)
+    return EncodedSplit(corpus.level, texts, corpus.splits[split], class_index, report)
 
 
-def _pad_spans(spans: Sequence[tuple[tuple[int, int], ...]], width: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _pad_spans(spans: Sequence[tuple[Span, ...]], width: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """(N, W, P) subword positions and their mask from the spans of N targets."""
     if width == 0 or not spans:
         return np.zeros((len(spans), width, 0), dtype=np.int64), np.zeros((len(spans), width, 0), dtype=bool)

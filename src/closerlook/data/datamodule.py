@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from closerlook.data.batching import Batch, EncodedSplit, encode_split
 from closerlook.data.corpus import Corpus
-from closerlook.data.errors import DataError
+from closerlook.data.data_errors import DataError
 from closerlook.data.loaders import TrainLoader, batch_loader
 from closerlook.data.samplers import LengthBucketSampler, OrderedSampler
 
@@ -28,11 +28,7 @@ class CorpusDataModule(LightningDataModule):
         batch_size: Training texts in a batch.
         eval_batch_size: Texts in a batch of evaluation and of snapshots; None takes ``batch_size``.
         seed: Seed of the order of training batches.
-        max_length: Longest input in subwords; None takes the tokenizer's limit.
-        allow_truncation: Whether longer inputs may be cut.
-        allow_dropped_words: Whether targets without a subword may be left out.
-        num_workers: Processes that make batches; 0 makes them in this one, which is fast enough.
-        pin_memory: Whether batches are put in page-locked memory, for a GPU.
+        **options: Limits and allowances of tokenising, see `encode_texts`.
 
     Raises:
         AlignmentError: On set-up: words would be lost and that is not allowed.
@@ -46,11 +42,7 @@ class CorpusDataModule(LightningDataModule):
         batch_size: int = 32,
         eval_batch_size: int | None = None,
         seed: int = 0,
-        max_length: int | None = None,
-        allow_truncation: bool = False,
-        allow_dropped_words: bool = False,
-        num_workers: int = 0,
-        pin_memory: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__()
         for name, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
@@ -61,17 +53,8 @@ class CorpusDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.seed = seed
-        self.max_length = max_length
-        self.allow_truncation = allow_truncation
-        self.allow_dropped_words = allow_dropped_words
-        self.num_workers = num_workers
-        self.pin_memory = pin_memory
+        self._options = options
         self._encoded: dict[str, EncodedSplit] = {}
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of their index."""
-        return self.corpus.label_names
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -88,14 +71,7 @@ class CorpusDataModule(LightningDataModule):
         if split not in self.corpus.splits:
             raise DataError(f"no split {split!r}; this corpus has {', '.join(self.splits)}")
         if split not in self._encoded:
-            self._encoded[split] = encode_split(
-                self.corpus,
-                split,
-                self.tokenizer,
-                max_length=self.max_length,
-                allow_truncation=self.allow_truncation,
-                allow_dropped_words=self.allow_dropped_words,
-            )
+            self._encoded[split] = encode_split(self.corpus, split, self.tokenizer, **self._options)
         return self._encoded[split]
 
     def setup(self, stage: str | None = None) -> None:
@@ -108,7 +84,7 @@ class CorpusDataModule(LightningDataModule):
         encoded = self.encoded("train")
         rank, world_size = self._rank_and_world_size()
         sampler = LengthBucketSampler(encoded.lengths, self.batch_size, self.seed, rank, world_size)
-        return TrainLoader(encoded, sampler, self.seed, self.num_workers, self.pin_memory)
+        return TrainLoader(encoded, sampler, self.seed)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Validation batches in a fixed order; no loader when the corpus has no validation split."""
@@ -158,7 +134,7 @@ class CorpusDataModule(LightningDataModule):
     def _eval_loader(self, split: str) -> DataLoader[Batch]:
         encoded = self.encoded(split)
         sampler = OrderedSampler(encoded.lengths, self.eval_batch_size, *self._rank_and_world_size())
-        return batch_loader(encoded, sampler, self.seed, self.num_workers, self.pin_memory)
+        return batch_loader(encoded, sampler, self.seed)
 
 
 def stratified_subset(labels: Sequence[str], max_examples: int | None, seed: int = 0) -> NDArray[np.int64]:
@@ -172,17 +148,12 @@ def stratified_subset(labels: Sequence[str], max_examples: int | None, seed: int
         raise DataError(f"max_examples is {max_examples}; expected at least 1 (or null for all)")
     if max_examples is None or max_examples >= n:
         return np.arange(n)
+    _, classes, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(n)
-    seen: dict[str, int] = {}
-    totals: dict[str, int] = {}
-    for label in labels:
-        totals[label] = totals.get(label, 0) + 1
+    by_class = order[np.argsort(classes[order], kind="stable")]
     # an example's rank within its label, as a share of the label: taking the smallest keeps proportions,
     # and the first example of each label comes before all others
-    keys = []
-    for position in order.tolist():
-        label = labels[position]
-        keys.append((seen.get(label, 0) / totals[label], position))
-        seen[label] = seen.get(label, 0) + 1
-    ranked = sorted(range(n), key=lambda i: keys[i][0])  # stable: ties in the shuffled order
-    return np.sort(np.array([keys[i][1] for i in ranked[:max_examples]], dtype=np.int64))
+    share = np.empty(n)
+    share[by_class] = (np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)) / counts[classes[by_class]]
+    ranked = order[np.argsort(share[order], kind="stable")]
+    return np.sort(ranked[:max_examples])

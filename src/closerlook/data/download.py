@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from closerlook.data.errors import DownloadError
-from closerlook.data.sources import SourceFile, file_checksum
+from closerlook.data.data_errors import DownloadError
+from closerlook.data.source_files import SourceFile, file_checksum
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 4.0, 10.0
 """Seconds to wait for a connection, and for the next bytes."""

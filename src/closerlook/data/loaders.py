@@ -12,11 +12,9 @@ from closerlook.data.batching import Batch, EncodedSplit
 from closerlook.data.samplers import LengthBucketSampler
 
 
-def batch_loader(
-    encoded: EncodedSplit, sampler: Sampler[list[int]], seed: int, num_workers: int, pin_memory: bool
-) -> DataLoader[Batch]:
+def batch_loader(encoded: EncodedSplit, sampler: Sampler[list[int]], seed: int) -> DataLoader[Batch]:
     """A loader of the batches that the sampler names."""
-    return DataLoader(_Texts(len(encoded)), **_options(encoded, sampler, seed, num_workers, pin_memory))
+    return DataLoader(_Texts(len(encoded)), **_options(encoded, sampler, seed))
 
 
 class TrainLoader(DataLoader):
@@ -27,20 +25,11 @@ class TrainLoader(DataLoader):
     Args:
         encoded: The training split.
         sampler: Names the texts of each batch.
-        seed: Seed of the workers.
-        num_workers: Processes that make batches.
-        pin_memory: Whether batches are put in page-locked memory.
+        seed: Seed of the loader's own generator.
     """
 
-    def __init__(
-        self,
-        encoded: EncodedSplit,
-        sampler: LengthBucketSampler,
-        seed: int,
-        num_workers: int = 0,
-        pin_memory: bool = False,
-    ) -> None:
-        super().__init__(_Texts(len(encoded)), **_options(encoded, sampler, seed, num_workers, pin_memory))
+    def __init__(self, encoded: EncodedSplit, sampler: LengthBucketSampler, seed: int) -> None:
+        super().__init__(_Texts(len(encoded)), **_options(encoded, sampler, seed))
         self.bucket_sampler = sampler
         self.epoch = 0
         self.n_batches_done = 0
@@ -67,18 +56,15 @@ class TrainLoader(DataLoader):
         self._resume_epoch, self._resume_batch = state["epoch"], state["n_batches_done"]
 
 
-def _options(encoded: EncodedSplit, sampler: Any, seed: int, num_workers: int, pin_memory: bool) -> dict[str, Any]:
+def _options(encoded: EncodedSplit, sampler: Any, seed: int) -> dict[str, Any]:
     # a generator of its own: without one, every new iterator draws from torch's global state
     generator = torch.Generator()
     generator.manual_seed(seed)
     return {
         "sampler": sampler,
         "batch_size": None,  # the sampler's items are whole batches
-        "collate_fn": _Collate(encoded),
-        "num_workers": num_workers,
-        "pin_memory": pin_memory,
+        "collate_fn": encoded.collate,
         "generator": generator,
-        "persistent_workers": num_workers > 0,
     }
 
 
@@ -93,13 +79,3 @@ class _Texts(Dataset):
 
     def __getitem__(self, indices: list[int] | int) -> list[int]:
         return [indices] if isinstance(indices, int) else indices
-
-
-class _Collate:
-    """A collator that can be sent to worker processes."""
-
-    def __init__(self, encoded: EncodedSplit) -> None:
-        self.encoded = encoded
-
-    def __call__(self, indices: list[int]) -> Batch:
-        return self.encoded.collate(indices)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from closerlook.data.corpus import Corpus, LabeledText, Level, Target
-from closerlook.data.errors import DataError
+from closerlook.data.data_errors import DataError
 from closerlook.data.pairs import PAIR_FORMATS, text_at, words_at
 from closerlook.data.readers.conllu import ConlluSentence, ConlluWord, read_conllu
 from closerlook.data.readers.tabular import (
@@ -21,9 +21,9 @@ from closerlook.data.readers.tabular import (
     read_hub,
     read_table,
 )
-from closerlook.data.settings import TaskSettings
-from closerlook.data.sources import file_checksum
+from closerlook.data.source_files import file_checksum
 from closerlook.data.splits import SplitOptions, build_corpus, carve
+from closerlook.data.task_settings import TaskSettings
 
 Split = Table | tuple[ConlluSentence, ...]
 """One split as it is read: a table, or the sentences of a .conllu file."""

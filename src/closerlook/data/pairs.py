@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from closerlook.data.errors import DataError
+from closerlook.data.data_errors import DataError
 from closerlook.data.readers.tabular import Table
-from closerlook.data.settings import TaskSettings
+from closerlook.data.task_settings import TaskSettings
 
 _PairOf = Callable[[int], tuple[tuple[str, ...], tuple[int, int]]]
 """From a row to its words and the positions of the pair in them."""

@@ -6,12 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from closerlook.data.corpus import Corpus, LabeledText, Level, Target
+from closerlook.data.data_errors import DataFileError
 from closerlook.data.download import LocatedFile, locate
-from closerlook.data.errors import DataFileError
 from closerlook.data.readers.conllu import ConlluSentence, read_conllu
 from closerlook.data.readers.conllulex import ConllulexSentence, read_conllulex
 from closerlook.data.readers.trec import Question, read_trec
-from closerlook.data.sources import PUD, STREUSLE_DEV, STREUSLE_TEST, STREUSLE_TRAIN, TREC_TEST, TREC_TRAIN, SourceFile
+from closerlook.data.source_files import (
+    PUD,
+    STREUSLE_DEV,
+    STREUSLE_TEST,
+    STREUSLE_TRAIN,
+    TREC_TEST,
+    TREC_TRAIN,
+    SourceFile,
+)
 from closerlook.data.splits import SplitOptions, build_corpus
 
 N_PUD_TRAIN = 800

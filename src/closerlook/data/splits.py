@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from closerlook.data.corpus import Corpus, LabeledText, Level
-from closerlook.data.errors import DataError
+from closerlook.data.data_errors import DataError
 
 Texts = tuple[LabeledText, ...]
 

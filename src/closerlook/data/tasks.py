@@ -6,12 +6,12 @@ from dataclasses import fields
 from pathlib import Path
 
 from closerlook.data.corpus import Corpus, LabeledText, Target
-from closerlook.data.errors import DataError
+from closerlook.data.data_errors import DataError
 from closerlook.data.own_data import OWN_DATA_TASKS, split_options
 from closerlook.data.paper_tasks import PAPER_TASKS
 from closerlook.data.readers.bbc import Article, bbc_folder, read_bbc
-from closerlook.data.settings import TaskSettings
 from closerlook.data.splits import SplitOptions, build_corpus, carve
+from closerlook.data.task_settings import TaskSettings
 
 BBC_TEST_FRACTION = 0.2
 """Share of the headlines of each topic that is the test split. BBC News has no official one."""

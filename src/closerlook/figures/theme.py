@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+from scipy.optimize import isotonic_regression
 
-from closerlook.results.measures import MEASURES
+from closerlook.measures import MEASURES
+from closerlook.number_text import number_text
 
 # Okabe & Ito (2008), in the shades that stand out on white and on near-black alike. Black and yellow are left out.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6BB1", "#6F8F3A")
@@ -22,10 +25,28 @@ SCALE = "Viridis"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 MAX_NAME = 22
 
+LEGEND_ABOVE = {"showlegend": True, "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}}
+"""Layout of a figure whose lines are named above it."""
+
+EPOCHS = {"title_text": "epoch", "rangemode": "tozero"}
+"""The axis of everything over training."""
+
+NAMES_AXIS = {"type": "category", "showgrid": False, "ticks": ""}
+"""An axis of names; layers and labels that look like numbers are names, too."""
+
+
+_UNSEEN = dict.fromkeys((*range(128, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd")
+_UNSEEN |= {code: chr(0x2400 + code) for code in range(32)} | {127: "\u2421"}
+
+
+def visible(text: str) -> str:
+    """Text with a picture in place of each control character, and of those that turn the direction of writing."""
+    return str(text).translate(_UNSEEN)
+
 
 def safe(text: str) -> str:
     """Text from data for plotly, which reads a small HTML in every string: ``<`` stays a ``<``."""
-    return html.escape(str(text), quote=False)
+    return html.escape(visible(text), quote=False)
 
 
 def short(text: str, length: int = MAX_NAME) -> str:
@@ -34,13 +55,18 @@ def short(text: str, length: int = MAX_NAME) -> str:
 
 
 def unit_of(measure: str) -> str:
-    """The unit of a measure; empty for one that :data:`MEASURES` does not list."""
+    """The unit of a measure; empty for one that the registry does not know."""
     return MEASURES[measure].unit if measure in MEASURES else ""
 
 
 def name_of(measure: str) -> str:
     """A measure's name for people: ``mean minimum distance`` reads better than ``mean_min_distance``."""
-    return _NAMES.get(measure, measure.replace("_", " "))
+    return MEASURES[measure].title if measure in MEASURES else measure.replace("_", " ")
+
+
+def capital(text: str) -> str:
+    """``text`` with a capital first letter, the others as they are: ``Linear CKA``."""
+    return text[:1].upper() + text[1:]
 
 
 def axis_title(measure: str) -> str:
@@ -49,27 +75,19 @@ def axis_title(measure: str) -> str:
     return name if not unit or unit in name else f"{name} ({unit})"
 
 
-_NAMES = {
-    "n_clusters": "clusters",
-    "n_labels": "labels",
-    "n_examples": "examples",
-    "is_linear": "linear?",
-    "n_contradictions": "contradictions",
-    "min_distance": "minimum distance",
-    "mean_min_distance": "mean minimum distance",
-    "mean_label_distance": "mean label distance",
-    "inside_mean": "mean distance inside",
-    "inside_max": "largest distance inside",
-    "similarity_to_first": "similarity to the first snapshot",
-    "train_test_similarity": "train-test similarity",
-    "centroid_displacement": "centroid displacement",
-    "centroid_path_length": "centroid path length",
-    "mean_centroid_displacement": "mean centroid displacement",
-    "relative_displacement": "relative displacement",
-    "explained_variance": "variance explained by two axes",
-    "macro_f1": "macro F1",
-    "majority_accuracy": "accuracy of the commonest label",
-}
+def texts(measure: str, values: np.ndarray) -> list[list[str]]:
+    """A matrix of numbers as they are written in the cells of a map."""
+    return [[number_text(measure, value) for value in row] for row in values]
+
+
+def colour_bar(title: str) -> dict[str, Any]:
+    """A thin bar beside a map that says what the colours mean."""
+    return {"title": {"text": title, "side": "right"}, "thickness": 10, "outlinewidth": 0}
+
+
+def in_order(n: int) -> list[str]:
+    """``n`` colours for things that have an order, e.g. layers: from dark to light, all visible on black and white."""
+    return [str(colour) for colour in sample_colorscale(SCALE, np.linspace(0.12, 0.88, max(n, 2)))][:n]
 
 
 def new_figure(title: str, *, height: int = 420) -> go.Figure:
@@ -85,9 +103,14 @@ def style(figure: go.Figure, title: str, *, height: int) -> None:
 
 
 _AXIS = {
-    "gridcolor": GRID, "zeroline": False, "linecolor": GRID, "ticks": "outside", "tickcolor": GRID,
-    "automargin": True, "title": {"standoff": 8},
-}  # fmt: skip
+    "gridcolor": GRID,
+    "zeroline": False,
+    "linecolor": GRID,
+    "ticks": "outside",
+    "tickcolor": GRID,
+    "automargin": True,
+    "title": {"standoff": 8},
+}
 
 
 def _layout(title: str, height: int) -> dict[str, Any]:
@@ -115,23 +138,21 @@ def nothing_to_draw(title: str, reason: str) -> go.Figure:
     return figure
 
 
-def joined(
-    lines: Sequence[tuple[str, np.ndarray, np.ndarray]],
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def joined(lines: Iterable[tuple[str, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Many lines as one, with gaps between them: one trace of 40 lines is far smaller and faster than 40 traces.
 
     Args:
         lines: Name, x and y of each line.
 
     Returns:
-        x and y as float32, NaN between lines, and the name at every point, escaped.
+        x and y as float32, NaN after each line, and the name at every point, escaped.
     """
     gap = np.array([np.nan])
-    xs = [part for _, x, _ in lines for part in (np.asarray(x, dtype=float), gap)]
-    ys = [part for _, _, y in lines for part in (np.asarray(y, dtype=float), gap)]
-    names = [safe(name) for name, x, _ in lines for _ in range(len(x) + 1)]
-    if not lines:
-        return gap[:0].astype(np.float32), gap[:0].astype(np.float32), []
+    xs, ys, names = [gap[:0]], [gap[:0]], []
+    for name, x, y in lines:
+        xs += [x, gap]
+        ys += [y, gap]
+        names += [safe(name)] * (len(x) + 1)
     return np.concatenate(xs).astype(np.float32), np.concatenate(ys).astype(np.float32), names
 
 
@@ -147,23 +168,9 @@ def spread(positions: Sequence[float], gap: float, *, low: float = -np.inf) -> n
         (n,) positions in the order given, at least ``gap`` apart.
     """
     wanted = np.asarray(positions, dtype=float)
-    order = np.argsort(wanted, kind="stable")
-    # Blocks of touching labels share one centre: the mean of what their members want (pool adjacent violators).
-    blocks: list[list[float]] = []  # [sum of (wanted - offset), count]
-    for place in wanted[order]:
-        blocks.append([float(place), 1.0])
-        while len(blocks) > 1 and _start(blocks[-2]) + blocks[-2][1] * gap > _start(blocks[-1]):
-            total, count = blocks.pop()
-            blocks[-1][0] += total - count * blocks[-1][1] * gap
-            blocks[-1][1] += count
-    placed = np.concatenate([_start(b) + gap * np.arange(int(b[1])) for b in blocks]) if blocks else wanted
-    if len(placed) and placed[0] < low:
-        steps = gap * np.arange(len(placed))
-        placed = np.maximum.accumulate(np.maximum(placed, low) - steps) + steps
-    result = np.empty_like(wanted)
-    result[order] = placed
-    return result
-
-
-def _start(block: list[float]) -> float:
-    return block[0] / block[1]
+    order, steps = np.argsort(wanted, kind="stable"), gap * np.arange(len(wanted))
+    placed = np.empty_like(wanted)
+    if len(wanted):
+        # "At least a gap apart" is "not falling" once the gaps are taken off: least squares under that order.
+        placed[order] = np.maximum(isotonic_regression(wanted[order] - steps).x, low) + steps
+    return placed

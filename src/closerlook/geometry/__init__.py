@@ -11,8 +11,6 @@ _EXPORTS = {
     "MeasureValue": "summary",
     "geometry_report": "summary",
     "space_report": "summary",
-    "MEASURES": "measures",
-    "Measure": "measures",
     "SpatialSimilarity": "similarity",
     "spatial_similarity": "similarity",
     "TrainTestSimilarity": "train_test",
@@ -20,7 +18,7 @@ _EXPORTS = {
     "UndefinedMeasureError": "validation",
 }
 
-__all__ = ["MEASURES", *sorted(name for name in _EXPORTS if name != "MEASURES")]
+__all__ = sorted(_EXPORTS)
 
 
 def __getattr__(name: str) -> Any:

@@ -15,13 +15,13 @@ from closerlook.geometry.correlation import take_pairs
 from closerlook.geometry.decomposition import label_scatter, split_change
 from closerlook.geometry.intervals import Interval, bootstrap_interval, jackknife_interval, percentile_interval
 from closerlook.geometry.label_moments import squared_distances
-from closerlook.geometry.measures import measure
 from closerlook.geometry.moments import PairedMoments, grouped_moments
 from closerlook.geometry.neighbours import nearest_neighbours, shared_neighbours
 from closerlook.geometry.similarity import spatial_similarity
 from closerlook.geometry.space_summary import SpaceSummary, summarise_space
 from closerlook.geometry.validation import FloatArray, UndefinedMeasureError, check_distances, check_pair
 from closerlook.geometry.value import MeasureValue, Report, control_of, measured
+from closerlook.measures import MEASURES
 
 __all__ = ["MeasureValue", "geometry_report", "space_report"]
 
@@ -53,7 +53,7 @@ def space_report(
         random_state: seed.
 
     Returns:
-        By name as in :data:`closerlook.geometry.measures.MEASURES`; NaN with a reason where undefined.
+        By name as in :data:`closerlook.measures.MEASURES`; NaN with a reason where undefined.
 
     Raises:
         ValueError: if X is not finite, the lengths differ, or labels are missing.
@@ -96,7 +96,7 @@ def geometry_report(
         random_state: seed.
 
     Returns:
-        By name as in :data:`closerlook.geometry.measures.MEASURES`; NaN with a reason where undefined.
+        By name as in :data:`closerlook.measures.MEASURES`; NaN with a reason where undefined.
 
     Raises:
         ValueError: if the rows differ in number, values are not finite, labels are missing, or the distances
@@ -242,7 +242,8 @@ class _Change:
         report: Report = {}
         for i, name in enumerate(names):
             # Next to the end of its range (a share of 0) the jackknife is symmetric all the same: cut it there.
-            low, high = np.clip(jackknife_interval(float(values[i]), left[:, i]), measure(name).low, measure(name).high)
+            ends = MEASURES[name].low, MEASURES[name].high
+            low, high = np.clip(jackknife_interval(float(values[i]), left[:, i]), *ends)
             report[name] = MeasureValue(
                 float(values[i]), float(low), float(high), float(controls[0, i]), SHUFFLED_ROWS, n=n
             )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
-from torchmetrics.classification import BinaryAccuracy, MulticlassF1Score
+from torchmetrics.classification import BinaryAccuracy
 
 from closerlook.data.batching import IGNORED_LABEL, Batch
-from closerlook.models.encoder import PooledEncoder, freeze
-from closerlook.models.loading import ModelError
+from closerlook.models.encoder import PooledEncoder
+from closerlook.models.macro_f1 import MacroF1
+from closerlook.models.model_error import ModelError
 
-OptimizerFactory = Callable[[Iterable[dict[str, Any]]], torch.optim.Optimizer]
+OptimizerFactory = Callable[..., torch.optim.Optimizer]
 """Makes an optimizer from parameter groups, e.g. ``functools.partial(torch.optim.AdamW, lr=5e-5)``."""
 
 
@@ -66,7 +67,7 @@ class FineTuningModule(pl.LightningModule):
         self.warmup_fraction = warmup_fraction
         self.weight_decay = weight_decay
         if freeze_encoder:
-            freeze(encoder)
+            encoder.requires_grad_(False)
         self._forward = torch.compile(encoder) if compile_encoder else encoder
         self.metrics = nn.ModuleDict({stage: _metrics(n_classes) for stage in ("val", "test")})
 
@@ -76,8 +77,13 @@ class FineTuningModule(pl.LightningModule):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Mean cross-entropy over the examples of a batch."""
+        """Mean cross-entropy over the examples of a batch.
+
+        Raises:
+            ModelError: It is not finite: the training has diverged.
+        """
         loss = nn.functional.cross_entropy(self(batch), batch.labels, ignore_index=IGNORED_LABEL)
+        self._refuse_divergence(loss, "training")
         self.log("train/loss", loss, batch_size=len(batch.labels), prog_bar=True)
         return loss
 
@@ -97,10 +103,24 @@ class FineTuningModule(pl.LightningModule):
         if len(labels):
             metrics["accuracy"].update((predicted == labels).int(), torch.ones_like(predicted, dtype=torch.int))
         if known.any():
-            metrics["loss"].update(nn.functional.cross_entropy(logits[known], labels[known]), known.sum())
+            loss = nn.functional.cross_entropy(logits[known], labels[known])
+            self._refuse_divergence(loss, "validation" if stage == "val" else stage)
+            metrics["loss"].update(loss, known.sum())
             metrics["macro_f1"].update(predicted[known], labels[known])
         for name, metric in metrics.items():
             self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=stage == "val")
+
+    def _refuse_divergence(self, loss: Tensor, stage: str) -> None:
+        if torch.isfinite(loss):
+            return
+        rates = [group["lr"] for optimizer in self.trainer.optimizers for group in optimizer.param_groups]
+        rate = f"now {max(rates):.2g}" if rates else "as it was"
+        raise ModelError(
+            f"the training has diverged: the {stage} loss is {float(loss)} after {self.trainer.global_step} updates; "
+            f"expected a finite number. Lower finetuning.learning_rate ({rate} by the schedule), raise "
+            "finetuning.warmup_fraction, set trainer.gradient_clip_val=1, or use trainer.precision=32-true, and train "
+            "again"
+        )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the checkpoint of another model before anything of it is loaded.
@@ -121,7 +141,12 @@ class FineTuningModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Optimizer with linear warm-up and linear decay to zero, stepped every update."""
-        optimizer = self._optimizer_factory(self._parameter_groups())
+        clips_mixed = "mixed" in str(self.trainer.precision) and self.trainer.gradient_clip_val
+        # Lightning clips the gradients of mixed precision before the step; a fused optimizer unscales within it
+        options = (
+            {"fused": False} if clips_mixed and getattr(self._optimizer_factory, "keywords", {}).get("fused") else {}
+        )
+        optimizer = self._optimizer_factory(self._parameter_groups(), **options)
         total = int(self.trainer.estimated_stepping_batches)
         warmup = max(1, round(self.warmup_fraction * total)) if self.warmup_fraction > 0 else 0
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: linear_schedule(step, warmup, total))
@@ -141,7 +166,7 @@ def _metrics(n_classes: int) -> nn.ModuleDict:
         {
             "accuracy": BinaryAccuracy(validate_args=False),  # fed with "was it right?"
             "loss": MeanMetric(),
-            "macro_f1": MulticlassF1Score(n_classes, average="macro", validate_args=False),
+            "macro_f1": MacroF1(n_classes),
         }
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from closerlook.data.settings import TaskSettings
+from closerlook.data.task_settings import TaskSettings
 from closerlook.pipelines.cross_task import task_settings
 from closerlook.results.run import RunError
 

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from closerlook.callbacks.checkpoint import CHECKPOINTS_FOLDER, LAST_FILE
-from closerlook.data.settings import TaskSettings
+from closerlook.callbacks.checkpoint_file import CHECKPOINTS_FOLDER, LAST_FILE
+from closerlook.data.task_settings import TaskSettings
 from closerlook.files import sha256_of, write_text
 from closerlook.pipelines.scopes import choose_layers
 from closerlook.pipelines.spaces import build_space, store_examples, store_space, take_over_first

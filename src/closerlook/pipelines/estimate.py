@@ -8,7 +8,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ from closerlook.callbacks.stopwatch import Stopwatch
 from closerlook.config import TrainConfig, config_dir
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
+from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.models.finetuning_module import FineTuningModule
-from closerlook.models.settings import SnapshotSettings
 from closerlook.models.stored_space import (
     Moment,
     choose_examples,
@@ -181,7 +181,9 @@ def _time_updates(config: TrainConfig, module: FineTuningModule, data: CorpusDat
     """A few updates by Lightning itself, with the job's precision and optimizer."""
     watch = Stopwatch(_TRAIN_LIMIT_S)
     with tempfile.TemporaryDirectory() as folder:
-        options = dict(
+        trainer = make(
+            config.trainer,
+            "trainer",
             callbacks=[watch],
             logger=False,
             enable_checkpointing=False,
@@ -195,7 +197,6 @@ def _time_updates(config: TrainConfig, module: FineTuningModule, data: CorpusDat
             default_root_dir=folder,
             profiler=None,
         )
-        trainer = make(config.trainer, "trainer", **options)
         chatter = logging.getLogger("pytorch_lightning")
         level = chatter.level
         chatter.setLevel(logging.ERROR)

@@ -18,7 +18,6 @@ import pytorch_lightning as pl
 from closerlook.callbacks.history_logger import HistoryLogger
 from closerlook.callbacks.snapshot import SnapshotCallback
 from closerlook.config import TrainConfig, as_yaml
-from closerlook.data.alignment_report import AlignmentReport
 from closerlook.data.checks import contradictions
 from closerlook.files import write_text
 from closerlook.interruption import Interrupted, hand_over, interrupt, on_signals
@@ -232,7 +231,7 @@ def prepare(config: TrainConfig) -> Parts:
         ModelError: The encoder cannot be loaded.
         RunError: The optimizer has no such setting.
     """
-    built = build(config.task, config.model, config.finetuning, config.seed)
+    built = build(config)
     tuning = config.finetuning
     module = FineTuningModule(
         built.encoder,
@@ -251,7 +250,8 @@ def prepare(config: TrainConfig) -> Parts:
 def _describe(config: TrainConfig, built: Built) -> RunInfo:
     corpus, loaded, data = built.corpus, built.loaded, built.data
     found = contradictions(corpus)
-    notes = [*corpus.notes, *(_split_note(split, data.encoded(split).report) for split in data.splits)]
+    notes = [*corpus.notes, *built.encoder.notes]
+    notes += [f"{split}: {data.encoded(split).report.summary()}" for split in data.splits]
     if found:
         notes.append(f"{len(found)} inputs stand with different labels: no classifier can be right on all of them.")
     for note in notes:
@@ -293,12 +293,3 @@ def n_processes(config: TrainConfig) -> int:
 
         devices = max(1, torch.cuda.device_count())
     return devices * int(config.trainer.get("num_nodes", 1))
-
-
-def _split_note(split: str, report: AlignmentReport) -> str:
-    """What of a split the encoder reads; in full when something was lost."""
-    if report.n_kept_examples < report.n_examples or report.n_truncated_texts or report.n_dropped_words:
-        return f"{split}: {report.summary()}"
-    return (
-        f"{split}: {report.n_examples:,} examples in {report.n_texts:,} texts, the longest of {report.longest} subwords"
-    )

@@ -10,13 +10,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from closerlook.data.settings import TaskSettings
+from closerlook import measures as m
+from closerlook.data.task_settings import TaskSettings
 from closerlook.pipelines.spaces import build_space, store_examples, store_space
 from closerlook.probes.runner import run_probes
 from closerlook.probes.space_probe import Scope, SpaceProbe
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow
 from closerlook.results.run import RESULTS_FOLDER, SNAPSHOTS_FOLDER, RunError, RunInfo, load_config
 from closerlook.results.store import Cell, CellKey, ResultStore

@@ -2,73 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from omegaconf import OmegaConf
 
-from closerlook.data.settings import TaskSettings
+from closerlook.config import TrainConfig
+from closerlook.data.datamodule import CorpusDataModule
+from closerlook.data.task_settings import TaskSettings
+from closerlook.models import stored_space
+from closerlook.models.encoder import PooledEncoder
+from closerlook.models.stored_space import SPLITS, Moment, Space, choose_examples, store_vectors
+from closerlook.pipelines.build import build, to_evaluate
 from closerlook.representations.format import SnapshotError, examples_file, read_examples
 from closerlook.representations.reader import SnapshotReader
-from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
-
-if TYPE_CHECKING:
-    from closerlook.data.datamodule import CorpusDataModule
-    from closerlook.models.encoder import PooledEncoder
-
-_SPLITS = ("train", "test")
-
-Chunks = Iterator[tuple[str, np.ndarray, dict[int, np.ndarray]]]
-"""Split, positions of examples, and their vectors by layer."""
 
 
 def build_space(
     config: dict[str, Any], task: TaskSettings, seed: int, batch_size: int | None
 ) -> tuple[PooledEncoder, CorpusDataModule, dict[str, str]]:
     """The pre-trained encoder as it reads ``task``, and the task's data."""
-    import torch
-
-    from closerlook.data.datamodule import CorpusDataModule
-    from closerlook.data.tasks import load_corpus
-    from closerlook.models.encoder import PooledEncoder
-    from closerlook.models.loading import load_encoder
-    from closerlook.models.settings import ModelSettings
-
-    corpus = load_corpus(task)
-    model = ModelSettings(**config["model"])
-    loaded = load_encoder(model, seed=seed)
-    size = batch_size or config["snapshot"].get("batch_size") or config["finetuning"]["eval_batch_size"]
-    data = CorpusDataModule(
-        corpus,
-        loaded.tokenizer,
-        eval_batch_size=size,
-        max_length=task.max_length,
-        allow_truncation=task.allow_truncation,
-        allow_dropped_words=task.allow_dropped_words,
-    )
-    data.setup()
-    encoder = PooledEncoder(loaded.backbone, corpus.level, model.sentence_pooling)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return encoder.eval().to(device), data, dict(corpus.checksums)
+    typed: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), config, {"seed": seed}))
+    built = build(replace(typed, task=task))
+    if size := batch_size or typed.snapshot.batch_size:
+        built.data.eval_batch_size = size
+    return to_evaluate(built.encoder), built.data, dict(built.corpus.checksums)
 
 
 def store_examples(root: Path, data: CorpusDataModule, settings: dict[str, Any]) -> dict[str, np.ndarray]:
     """Store the tables of the examples that snapshots are taken of, train and test.
 
-    Args:
-        root: The snapshots folder.
-        data: The texts.
-        settings: The run's snapshot settings.
-
     Returns:
         By split, positions of the examples.
     """
-    from closerlook.callbacks.snapshot import example_table
-
-    subsets = {split: data.stratified_subset(split, settings.get("max_examples")) for split in _SPLITS}
-    for split, positions in subsets.items():
-        write_examples(root, split, example_table(data.encoded(split).examples, positions))
+    subsets = choose_examples(data, SPLITS, settings.get("max_examples"))
+    stored_space.store_examples(root, data, subsets)
     return subsets
 
 
@@ -81,22 +51,18 @@ def store_space(
     subsets: dict[str, np.ndarray],
     settings: dict[str, Any],
 ) -> None:
-    """Store one snapshot of an encoder that is not being trained, by this process alone.
-
-    Args:
-        root: The snapshots folder.
-        step: Number of updates the encoder has had.
-        epoch: The same moment in epochs.
-        encoder: The encoder, in evaluation mode.
-        data: The texts.
-        subsets: By split, positions of the examples.
-        settings: The run's snapshot settings.
-    """
+    """Store one snapshot of an encoder that is not being trained."""
     layers = tuple(settings.get("layers") or range(encoder.n_layers + 1))
-    sizes = {split: len(positions) for split, positions in subsets.items()}
-    n_features = dict.fromkeys(subsets, encoder.n_features)
-    chunks = _vectors(encoder, data, subsets, layers)
-    _write(root, step, epoch, chunks, layers, settings.get("dtype", "float32"), sizes, n_features)
+    stored_space.store_space(
+        root,
+        Moment(step, epoch),
+        encoder,
+        data,
+        subsets,
+        layers=layers,
+        dtype=settings.get("dtype", "float32"),
+        batch_size=data.eval_batch_size,
+    )
 
 
 def take_over_first(root: Path, layers: tuple[int, ...], dtype: str, donor: Path) -> bool:
@@ -116,7 +82,7 @@ def take_over_first(root: Path, layers: tuple[int, ...], dtype: str, donor: Path
         first = reader.manifests.get(0)
         if first is None or first.dtype != dtype or not set(layers) <= set(first.layers):
             return False
-        sizes = {split: len(read_examples(examples_file(root, split))) for split in _SPLITS}
+        sizes = {split: len(read_examples(examples_file(root, split))) for split in SPLITS}
         for split in sizes:
             if not read_examples(examples_file(root, split)).equals(reader.examples(split)):
                 return False
@@ -124,43 +90,8 @@ def take_over_first(root: Path, layers: tuple[int, ...], dtype: str, donor: Path
             (split, np.arange(n), {layer: reader.vectors(0, split, layer) for layer in layers})
             for split, n in sizes.items()
         )
-        _write(root, 0, 0.0, chunks, layers, dtype, sizes, {split: first.n_features[split] for split in sizes})
+        space = Space(layers, dtype, sizes, next(iter(first.n_features.values())))
+        store_vectors(root, Moment(0, 0.0), space, chunks)
     except SnapshotError:  # damaged or without these splits: the texts are run through the encoder
         return False
     return True
-
-
-def _write(
-    root: Path,
-    step: int,
-    epoch: float,
-    chunks: Chunks,
-    layers: tuple[int, ...],
-    dtype: str,
-    sizes: dict[str, int],
-    n_features: dict[str, int],
-) -> None:
-    discard_unfinished(root)
-    rows = {split: range(n) for split, n in sizes.items()}
-    writer = SnapshotWriter(root, step, layers=layers, dtype=dtype, rows=rows, n_features=n_features)
-    try:
-        for split, places, vectors in chunks:
-            writer.write(split, places, vectors)
-        writer.close()
-    except BaseException:
-        writer.abort()
-        raise
-    publish(root, step, epoch=epoch, layers=layers, dtype=dtype, n_features=n_features, n_examples=sizes)
-
-
-def _vectors(
-    encoder: PooledEncoder, data: CorpusDataModule, subsets: dict[str, np.ndarray], layers: tuple[int, ...]
-) -> Chunks:
-    from closerlook.callbacks.snapshot import extract
-
-    device = next(encoder.parameters()).device
-    for split, positions in subsets.items():
-        place = {int(position): i for i, position in enumerate(positions)}
-        for batch in data.ordered_batches(split, example_subset=positions):
-            rows = np.array([place[int(i)] for i in batch.example_index], dtype=np.int64)
-            yield split, rows, extract(encoder, batch.to(device), layers)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from closerlook import measures as m
 from closerlook.geometry.centroids import LabelCentroids, label_centroids
 from closerlook.geometry.projection import displacement_pca, joint_pca
 from closerlook.probes.space_probe import Scope, per_path_cells
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow
 from closerlook.results.store import CellKey
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from closerlook import measures as m
 from closerlook.probes.space_probe import Scope, digest
 from closerlook.probing.classifier_probe import linear_probe, majority_baseline
 from closerlook.probing.classifier_result import ClassifierResult
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow
 from closerlook.results.store import CellKey
 

@@ -14,12 +14,12 @@ from functools import partial
 
 import numpy as np
 
+from closerlook import measures as m
 from closerlook.geometry.errors import closest_pairs_error_share, distance_error_correlation
 from closerlook.geometry.similarity import spatial_similarity
 from closerlook.geometry.train_test import align_label_distances
 from closerlook.geometry.validation import UndefinedMeasureError
 from closerlook.probes.space_probe import TRAIN_TEST, digest
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, defined
 from closerlook.results.store import Cell, CellKey
 

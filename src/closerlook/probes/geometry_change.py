@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from closerlook import measures as m
 from closerlook.probes.classifier import place, read_train_test, train_test_cells
 from closerlook.probes.label_distances import label_distances
 from closerlook.probes.space_probe import TRAIN_TEST, Scope, per_space_cells
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, defined
 from closerlook.results.store import CellKey
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from closerlook import measures as m
 from closerlook.probes.space_probe import Scope, per_space_cells
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, defined
 from closerlook.results.store import CellKey
 

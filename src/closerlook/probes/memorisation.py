@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from closerlook import measures as m
 from closerlook.geometry.intervals import newcombe_interval, wilson_interval
 from closerlook.probes.space_probe import TRAIN_TEST, Scope, digest
 from closerlook.probing.classifier_probe import standardise
 from closerlook.probing.classifier_result import check_probe_data
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow
 from closerlook.results.store import CellKey
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from closerlook.figures.changes import SUMMARY_MEASURES
-from closerlook.figures.layers import format_number
-from closerlook.figures.select import rows_of, snapshots_of
+from closerlook import measures as m
 from closerlook.figures.theme import name_of
 from closerlook.files import write_text
+from closerlook.number_text import number_text
+from closerlook.redaction import redact
 from closerlook.report.page import render
 from closerlook.report.sections import choices, sections
 from closerlook.report.summary import label_rows, sentences, summary_rows
-from closerlook.results import measures as m
 from closerlook.results.run import RunResults
-from closerlook.tracking.redaction import redact
+from closerlook.results.tables import SUMMARY_MEASURES, rows_of, snapshots_of
 
 
 def build_report(results: RunResults, path: Path) -> Path:
@@ -61,7 +60,7 @@ def _yaml(config: dict[str, Any]) -> str:
 
 
 def _shown(value: float, measure: str) -> str:
-    return format_number(measure, value)
+    return number_text(measure, value)
 
 
 def _label_tables(results: RunResults, layers: list[int], splits: list[str]) -> dict[str, list[Any]]:

@@ -8,15 +8,16 @@ from functools import partial
 
 import plotly.graph_objects as go
 
+from closerlook import measures as m
+from closerlook.figures.courses import before_after
 from closerlook.figures.displacements import displacement_arrows
 from closerlook.figures.distances import label_distance_heatmap, labels_over_training
-from closerlook.figures.layers import before_after, layer_map
+from closerlook.figures.maps import layer_map
 from closerlook.figures.paths import centroid_paths
-from closerlook.figures.select import USUAL_PROBE, layers_of, rows_of, space_measures, splits_of
 from closerlook.figures.theme import name_of
-from closerlook.figures.training import metric_panels, training_curves
-from closerlook.results import measures as m
+from closerlook.figures.training_curves import metric_panels, training_curves
 from closerlook.results.run import RunResults
+from closerlook.results.tables import USUAL_PROBE, layers_of, rows_of, space_measures, splits_of
 
 _HEATMAP_BYTES = 1_100_000
 _CHOICE = ("train", "test")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from closerlook.figures.layers import format_number
+from closerlook import measures as m
 from closerlook.figures.theme import name_of
 from closerlook.files import write_text
+from closerlook.number_text import number_text
 from closerlook.report.page import render
 from closerlook.report.sections import Section, Slot
-from closerlook.results import measures as m
 from closerlook.study import figures as draw
 from closerlook.study.cells import StudyCell
 from closerlook.study.claims import headline
@@ -48,7 +48,7 @@ def build_study_page(
 def render_study_page(study: Study, cells: Sequence[StudyCell], summary: StudySummary, claims: Sequence[Claim]) -> str:
     """The page as HTML text; see :func:`build_study_page`."""
     shown = draw.own_cells(cells)
-    tools = {"number": format_number, "signed": number, "seeds": lambda v, k: seed_text(k, v), "name_of": name_of,
+    tools = {"number": number_text, "signed": number, "seeds": lambda v, k: seed_text(k, v), "name_of": name_of,
              "measured": measured, "where": where}  # fmt: skip
     return render(
         "study.html.j2",

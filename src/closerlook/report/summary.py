@@ -7,10 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from closerlook.figures.changes import SUMMARY_MEASURES, Change, change_of, split_for
-from closerlook.figures.layers import format_number
-from closerlook.figures.select import gains, label_series, layers_of, rows_of, snapshots_of
-from closerlook.results import measures as m
+from closerlook import measures as m
+from closerlook.number_text import number_text
+from closerlook.results.tables import (
+    SUMMARY_MEASURES,
+    Change,
+    change_of,
+    gains,
+    label_series,
+    layers_of,
+    rows_of,
+    snapshots_of,
+    split_for,
+)
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,7 @@ def _movement(table: pd.DataFrame, split: str) -> str:
 
 
 def _number(measure: str, value: float) -> str:
-    return format_number(measure, value)
+    return number_text(measure, value)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ class ResultRow:
 
     Attributes:
         probe: Which probe measured it, e.g. ``direct``.
-        measure: A name of :data:`closerlook.results.measures.MEASURES`.
+        measure: A name of :data:`closerlook.measures.MEASURES`.
         step: Number of optimizer updates at the snapshot.
         epoch: The same moment in epochs.
         layer: 0 = embeddings, L = output of block L.

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from closerlook.figures.select import rows_of
-from closerlook.results import measures as m
+from closerlook import measures as m
+from closerlook.results.tables import rows_of
 from closerlook.study import paper
 from closerlook.study.join import Study, StudyRun
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from closerlook.figures.select import rows_of
-from closerlook.results import measures as m
+from closerlook import measures as m
+from closerlook.results.tables import rows_of
 from closerlook.study.cells import Moments, StudyCell, last_step, moments
 from closerlook.study.intervals import Effect
 from closerlook.study.verdicts import ClaimCell, Verdict

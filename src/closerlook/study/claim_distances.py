@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from closerlook.figures.select import layers_of
+from closerlook import measures as m
 from closerlook.geometry.similarity import spatial_similarity
-from closerlook.results import measures as m
+from closerlook.results.tables import layers_of
 from closerlook.study import paper
 from closerlook.study.cells import StudyCell, distances, label_values, last_step, matrices, moments
 from closerlook.study.claim_cells import claim_cell, column_means, moments_of

@@ -6,19 +6,14 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from closerlook.figures.displacements import displacement_arrows
+from closerlook import measures as m
+from closerlook.figures.courses import layers_over_training, memorisation_curves
+from closerlook.figures.displacements import displacement_arrows, displacement_lengths
 from closerlook.figures.distances import labels_over_training
+from closerlook.figures.over_settings import SettingClusters, clusters_before_after, cross_task_matrix
 from closerlook.figures.paths import centroid_paths
-from closerlook.figures.select import layers_of
-from closerlook.figures.study import (
-    clusters_before_after,
-    cross_task_matrix,
-    displacement_lengths,
-    layers_over_training,
-    memorisation_curves,
-)
 from closerlook.figures.theme import nothing_to_draw
-from closerlook.results import measures as m
+from closerlook.results.tables import layers_of
 from closerlook.study.cells import StudyCell
 from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
 from closerlook.study.summary import CrossMatrix, StudySummary
@@ -30,7 +25,7 @@ def e2_clusters(summary: StudySummary) -> go.Figure:
     rows = []
     for row in summary.rows:
         before, after = row.moments[m.N_CLUSTERS]
-        rows.append((f"{row.task}, {row.model}", before.mean, after.mean, row.n_labels))
+        rows.append(SettingClusters(f"{row.task}, {row.model}", before.mean, after.mean, row.n_labels))
     return clusters_before_after(rows)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
-from closerlook.figures.select import rows_of
-from closerlook.results import measures as m
+from closerlook import measures as m
 from closerlook.results.rows import COLUMNS
+from closerlook.results.tables import rows_of
 from closerlook.study.cells import StudyCell
 from closerlook.study.intervals import MIN_SEEDS
 

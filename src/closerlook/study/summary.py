@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from closerlook.results import measures as m
+from closerlook import measures as m
 from closerlook.study import paper
 from closerlook.study.cells import CLASSIFIERS, StudyCell, label_values, last_step, moments
 from closerlook.study.intervals import seed_interval
@@ -17,8 +17,6 @@ from closerlook.study.join import Study
 
 MAIN_MEASURES = (m.ACCURACY, m.N_CLUSTERS, m.TRAIN_TEST_SIMILARITY, m.MEAN_MIN_DISTANCE, m.SIMILARITY_TO_FIRST)
 """Columns of the main table; the first three are the paper's."""
-
-_SPLITS = {m.ACCURACY: "test", m.TRAIN_TEST_SIMILARITY: "train-test"}
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ def _main_row(cell: StudyCell) -> MainRow:
 def _before_after(cell: StudyCell, measure: str, classifier: str = "") -> tuple[SeedMean, SeedMean]:
     probe = classifier or cell.classifier or None if measure == m.ACCURACY else None
     found = [
-        moments(table, measure, layer=cell.layer, split=_SPLITS.get(measure, "train"), probe=probe)
+        moments(table, measure, layer=cell.layer, split=m.MEASURES[measure].split or "train", probe=probe)
         for table in cell.tables.values()
         if len(table)
     ]

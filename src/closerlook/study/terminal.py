@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from closerlook.figures.layers import format_number
+from closerlook.number_text import number_text
 from closerlook.study.claims import headline
 from closerlook.study.summary import MAIN_MEASURES, CrossMatrix, SeedMean, StudySummary
 from closerlook.study.verdicts import Claim, ClaimCell, Verdict
@@ -154,5 +154,5 @@ def _pair(measure: str, before: SeedMean, after: SeedMean, arrow: str) -> str:
 
 def seed_text(measure: str, found: SeedMean) -> str:
     """``0.912 ±0.003``; without ± for one seed, a dash when missing."""
-    half = f" ±{format_number(measure, found.half)}" if found.n > 1 and math.isfinite(found.half) else ""
-    return format_number(measure, found.mean) + half
+    half = f" ±{number_text(measure, found.half)}" if found.n > 1 and math.isfinite(found.half) else ""
+    return number_text(measure, found.mean) + half

@@ -13,13 +13,22 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from closerlook.figures.changes import SUMMARY_MEASURES, change_of, split_for
-from closerlook.figures.select import evenly, label_series, layers_of, rows_of, snapshots_of, splits_of
-from closerlook.results import measures as m
+from closerlook import measures as m
+from closerlook.redaction import redact
 from closerlook.results.rows import ResultRow, to_table
 from closerlook.results.run import RunInfo, RunResults
+from closerlook.results.tables import (
+    SUMMARY_MEASURES,
+    change_of,
+    evenly,
+    label_series,
+    layers_of,
+    rows_of,
+    snapshots_of,
+    split_for,
+    splits_of,
+)
 from closerlook.tracking import metric_names as names
-from closerlook.tracking.redaction import redact
 from closerlook.tracking.runs import is_online, sync_hint
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from closerlook.redaction import redact
 from closerlook.results.run import RunInfo
 from closerlook.tracking import metric_names as names
 from closerlook.tracking.log_results import define_metrics
-from closerlook.tracking.redaction import redact
 from closerlook.tracking.runs import sync_hint
 
 if TYPE_CHECKING:

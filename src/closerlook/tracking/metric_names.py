@@ -10,14 +10,14 @@
 ``before/...``, ``after/...``, ``change/...``  summary values of ``probe/`` series: ``before/train/layer_06/n_clusters``
 ===========================================  =========================================================
 
-Units and ranges are those of :mod:`closerlook.results.measures`.
+Units and ranges are those of :mod:`closerlook.measures`.
 """
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
-from closerlook.figures.select import USUAL_PROBE
+from closerlook.results.tables import USUAL_PROBE
 
 EPOCH = "epoch"
 UPDATE = "update"

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from closerlook.files import write_json
+from closerlook.redaction import redact
 from closerlook.results.run import RunInfo
 from closerlook.tracking import metric_names as names
-from closerlook.tracking.redaction import redact
 from closerlook.tracking.settings import WandbSettings, has_key
 
 if TYPE_CHECKING:

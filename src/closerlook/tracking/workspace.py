@@ -8,7 +8,6 @@ the depths that a project's encoders have.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import warnings
@@ -17,9 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from closerlook.figures.select import USUAL_PROBE
+from closerlook import measures as m
 from closerlook.files import write_json
-from closerlook.results import measures as m
+from closerlook.private_interfaces import dashboard_json
+from closerlook.results.tables import USUAL_PROBE
 from closerlook.study.verdicts import Claim
 from closerlook.tracking import metric_names as names
 from closerlook.tracking.runs import without_key
@@ -202,7 +202,7 @@ _TIMEOUT = 20
 
 def as_json(made: Any) -> Any:
     """The JSON of a workspace or report as the server would get it."""
-    return json.loads(made._to_model().model_dump_json(by_alias=True))
+    return dashboard_json(made)
 
 
 def panel_keys(settings: DashboardSettings) -> tuple[str, ...]:

@@ -10,12 +10,12 @@ import torch
 
 from closerlook.callbacks.snapshot import SnapshotCallback
 from closerlook.data.datamodule import CorpusDataModule
-from closerlook.data.settings import TaskSettings
+from closerlook.data.task_settings import TaskSettings
 from closerlook.data.tasks import load_corpus
 from closerlook.models.encoder import PooledEncoder
+from closerlook.models.encoder_settings import ModelSettings, SnapshotSettings
 from closerlook.models.finetuning_module import FineTuningModule
 from closerlook.models.loading import load_encoder
-from closerlook.models.settings import ModelSettings, SnapshotSettings
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
 
@@ -36,7 +36,7 @@ def fit(
     loaded = load_encoder(ModelSettings(name="t", source=str(tiny_bert)))
     data = CorpusDataModule(corpus, loaded.tokenizer, batch_size=16, eval_batch_size=8, seed=3)
     module = FineTuningModule(
-        PooledEncoder(loaded.backbone, corpus.level),
+        PooledEncoder(loaded, corpus.level),
         len(corpus.label_names),
         optimizer=partial(torch.optim.AdamW, lr=1e-3),
     )

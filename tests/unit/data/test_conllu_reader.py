@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from closerlook.data.errors import DataFileError
+from closerlook.data.data_errors import DataFileError
 from closerlook.data.readers.conllu import read_conllu
 
 

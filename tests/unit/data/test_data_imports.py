@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 HEAVY = ("torch", "transformers", "datasets", "pandas", "pytorch_lightning", "requests", "pooch", "sklearn")
-LIGHT = ("settings", "tasks", "own_data", "alignment", "checks", "download")
+LIGHT = ("task_settings", "tasks", "own_data", "alignment", "checks", "download")
 
 
 def test_reading_and_aligning_load_nothing_heavy() -> None:

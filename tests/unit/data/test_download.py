@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from closerlook.data import download
+from closerlook.data.data_errors import DownloadError
 from closerlook.data.download import cache_dir, can_reach, locate
-from closerlook.data.errors import DownloadError
-from closerlook.data.sources import SourceFile, file_checksum
+from closerlook.data.source_files import SourceFile, file_checksum
 
 CONTENT = bytes(range(256)) * 2_000
 BLOB = "blob:" + hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT, usedforsecurity=False).hexdigest()

@@ -12,8 +12,8 @@ import pytest
 
 from closerlook.data import tasks
 from closerlook.data.corpus import Corpus
-from closerlook.data.errors import DataError, DownloadError
-from closerlook.data.settings import TaskSettings
+from closerlook.data.data_errors import DataError, DownloadError
+from closerlook.data.task_settings import TaskSettings
 
 ROWS = [{"text": f"text {i}", "label": "ab"[i % 2]} for i in range(20)]
 

@@ -9,9 +9,9 @@ import pytest
 
 from closerlook.data.checks import Contradiction, contradictions, shared_inputs
 from closerlook.data.corpus import TARGET_WIDTH, Corpus
-from closerlook.data.errors import DataError, DataFileError
-from closerlook.data.settings import TaskSettings
-from closerlook.data.sources import PUD, STREUSLE_TRAIN
+from closerlook.data.data_errors import DataError, DataFileError
+from closerlook.data.source_files import PUD, STREUSLE_TRAIN
+from closerlook.data.task_settings import TaskSettings
 from closerlook.data.tasks import load_corpus
 
 COUNTS = {

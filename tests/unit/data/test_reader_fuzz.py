@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from closerlook.data.errors import DataError
+from closerlook.data.data_errors import DataError
 from closerlook.data.readers.conllu import read_conllu
 from closerlook.data.readers.conllulex import read_conllulex
 from closerlook.data.readers.trec import read_trec

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from closerlook.data.checks import contradictions, shared_inputs
 from closerlook.data.corpus import Corpus, LabeledText, Target
-from closerlook.data.errors import DataError
+from closerlook.data.data_errors import DataError
 from closerlook.data.splits import build_corpus, carve, limit_texts
 
 

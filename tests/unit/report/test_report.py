@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from closerlook.figures.select import rows_of
+from closerlook import measures as m
 from closerlook.report import build_report
 from closerlook.report.build import render_report
 from closerlook.report.sections import Section, sections
 from closerlook.report.summary import label_rows, sentences, summary_rows
-from closerlook.results import measures as m
 from closerlook.results.rows import ResultRow, to_table
 from closerlook.results.run import RunResults, load_run
+from closerlook.results.tables import rows_of
 
 
 class Page(HTMLParser):

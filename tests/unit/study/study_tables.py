@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from closerlook.results import measures as m
+from closerlook import measures as m
 from closerlook.results.rows import ResultRow
 from closerlook.results.run import RESULTS_FOLDER, RunInfo
 from closerlook.results.store import Cell, CellKey, ResultStore

@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from closerlook.figures.select import USUAL_PROBE
+from closerlook import measures as m
 from closerlook.pipelines.dashboards import dashboards
 from closerlook.pipelines.study import StudyOutcome
-from closerlook.results import measures as m
 from closerlook.results.run import RunError
+from closerlook.results.tables import USUAL_PROBE
 from closerlook.study.claims import claims_of
 from closerlook.study.join import Study
 from closerlook.study.summary import StudySummary

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from closerlook.results import measures as m
+from closerlook import measures as m
 from closerlook.results.rows import COLUMNS
 from closerlook.results.run import RunError
 from closerlook.results.store import Cell, CellKey, ResultStore

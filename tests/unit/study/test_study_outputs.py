@@ -11,16 +11,7 @@ import plotly.graph_objects as go
 import pytest
 from rich.console import Console
 
-from closerlook.figures.study import (
-    clusters_before_after,
-    cross_task_matrix,
-    displacement_lengths,
-    layers_over_training,
-    memorisation_curves,
-)
 from closerlook.report.study_page import render_study_page
-from closerlook.results import measures as m
-from closerlook.results.rows import ResultRow, to_table
 from closerlook.study import figures as draw
 from closerlook.study.cells import cells_of
 from closerlook.study.claims import claims_of
@@ -160,57 +151,3 @@ def test_every_figure_of_the_paper_has_a_value_or_a_reason(study: Study) -> None
         assert isinstance(figure, go.Figure)
         drawn = [trace for trace in figure.data if trace.x is not None and len(trace.x)]
         assert drawn or figure.layout.annotations[0].text
-
-
-def test_clusters_of_settings_without_numbers_are_left_out() -> None:
-    figure = clusters_before_after([("a", 60, 6, 6), ("b", np.nan, np.nan, np.nan)])
-    after = next(trace for trace in figure.data if trace.name == "after")
-    assert list(after.x) == [6]
-    assert list(after.y) == ["a"]
-    assert "no numbers" in clusters_before_after([]).layout.annotations[0].text
-
-
-@pytest.mark.parametrize(("before", "scale"), [(3936, "log"), (60, "log"), (9, None)])
-def test_clusters_are_on_a_logarithmic_axis_where_they_fall_by_a_decade(before: int, scale: str | None) -> None:
-    figure = clusters_before_after([("a", before, 6, 6)])
-    assert figure.layout.xaxis.type == scale
-    if scale is None:
-        low, high = figure.layout.xaxis.range
-        assert low < 6 < before < high
-
-
-def test_lines_of_layers_have_bands_where_there_are_intervals() -> None:
-    rows = [ResultRow("similarity", m.SIMILARITY_TO_FIRST, s, s / 5, layer, "train", value=1 - s * layer / 50,
-                      low=0.1 if layer == 2 else None, high=0.9 if layer == 2 else None)
-            for layer in (1, 2) for s in (0, 5, 10)]  # fmt: skip
-    figure = layers_over_training(to_table(rows), m.SIMILARITY_TO_FIRST, split="train")
-    lines = {trace.name: trace for trace in figure.data if trace.name}
-    assert list(lines["layer 2"].y) == [1.0, 0.8, 0.6]
-    assert sum(trace.fill == "toself" for trace in figure.data) == 1
-
-
-def test_lengths_put_the_farthest_label_on_top(tables: ModuleType) -> None:
-    figure = displacement_lengths(to_table(tables.displacements({1: 1.0, 4: 3.0}, spread=0.1)))
-    heat = figure.data[0]
-    assert list(heat.x) == ["1", "4"]
-    assert (heat.y[-1], heat.y[0]) == ("f", "a")
-    assert heat.z[-1][1] == pytest.approx(3.25)
-    assert (heat.zmin, heat.zmax) == (0, pytest.approx(3.25))  # a colour is a length, not a rank
-
-
-def test_memorisation_has_one_line_seen_and_one_unseen() -> None:
-    lines = (("subtest_accuracy", "train"), ("unseen_accuracy", "test"))
-    rows = [
-        ResultRow("memorisation", measure, s, s / 5, 4, split, value=0.5 + s / 50)
-        for measure, split in lines
-        for s in (0, 10)
-    ]
-    figure = memorisation_curves(to_table(rows), layer=4)
-    assert [list(trace.y) for trace in figure.data] == [[0.5, 0.7], [0.5, 0.7]]
-    assert "has not been run" in memorisation_curves(to_table([]), layer=4).layout.annotations[0].text
-
-
-def test_matrix_colours_are_symmetric_around_no_change() -> None:
-    figure = cross_task_matrix(["a", "b"], ["c"], np.array([[2.0], [-0.5]]), [["x"], ["y"]], model="m")
-    assert (figure.data[0].zmin, figure.data[0].zmax) == (-2.0, 2.0)
-    assert "no encoder" in cross_task_matrix([], [], np.empty((0, 0)), [], model="m").layout.annotations[0].text

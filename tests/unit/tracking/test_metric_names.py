@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from closerlook.results import measures as m
+from closerlook import measures as m
 from closerlook.tracking import metric_names as names
 
 

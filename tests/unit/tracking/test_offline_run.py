@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from closerlook.figures.select import label_series, rows_of
-from closerlook.results import measures as m
+from closerlook import measures as m
 from closerlook.results.rows import ResultRow
+from closerlook.results.tables import label_series, rows_of
 from closerlook.tracking.log_results import (
     artifact_name,
     declare_input,

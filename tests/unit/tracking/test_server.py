@@ -18,7 +18,7 @@ JOB = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 from pathlib import Path
-from closerlook.results import measures as m
+from closerlook import measures as m
 from closerlook.results.rows import ResultRow
 from closerlook.results.run import RunInfo
 from closerlook.tracking.log_results import log_live

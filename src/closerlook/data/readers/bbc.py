@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from closerlook.data.errors import DataError, DataFileError
+from closerlook.data.data_errors import DataError, DataFileError
 from closerlook.data.readers.text_file import read_text
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from closerlook.data.errors import DataFileError
+from closerlook.data.data_errors import DataFileError
 from closerlook.data.readers.conllu import check_tree, check_word_id, comments, parse_fields, word_parsers
 from closerlook.data.readers.text_file import blocks, read_text
 

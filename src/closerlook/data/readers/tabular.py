@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from closerlook.data.data_errors import DataError, DataFileError
 from closerlook.data.download import can_reach, offline_reason
-from closerlook.data.errors import DataError, DataFileError
-from closerlook.data.sources import file_checksum
+from closerlook.data.source_files import file_checksum
 
 BUILDERS = {
     ".csv": "csv",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from closerlook.data.errors import DataFileError
+from closerlook.data.data_errors import DataFileError
 
 
 def read_text(path: Path, fallback: str | None = None) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from closerlook.data.errors import DataFileError
+from closerlook.data.data_errors import DataFileError
 from closerlook.data.readers.text_file import numbered_lines, read_text
 
 _LINE = re.compile(r"([A-Z]+):([A-Za-z]+) +(\S.*)")

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from closerlook.figures.changes import change_of, split_for
-from closerlook.figures.select import (
-    cluster_order,
+from closerlook import measures as m
+from closerlook.results.rows import ResultRow, to_table
+from closerlook.results.tables import (
+    change_of,
     distance_matrices,
     evenly,
     gains,
@@ -16,10 +17,9 @@ from closerlook.figures.select import (
     layers_of,
     rows_of,
     space_measures,
+    split_for,
     splits_of,
 )
-from closerlook.results import measures as m
-from closerlook.results.rows import ResultRow, to_table
 
 
 def test_rows_of_takes_the_usual_probe_unless_told(results):
@@ -76,25 +76,6 @@ def test_gains_are_sorted_from_most_to_least():
     series = pd.DataFrame({"a": [0.0, 1.0], "b": [0.0, 3.0], "c": [2.0, 0.0]})
     assert list(gains(series).index) == ["b", "a", "c"]
     assert gains(pd.DataFrame()).empty
-
-
-def test_cluster_order_puts_blocks_together():
-    points = np.array([0.0, 10.0, 0.1, 10.1, 0.2, 10.2])
-    distances = np.abs(points[:, None] - points)
-    order = cluster_order(distances)
-    groups = [i % 2 for i in order]
-    assert sorted(order) == list(range(6))
-    assert groups in ([0, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0])
-
-
-@pytest.mark.parametrize("n", [0, 1, 2, 3])
-def test_cluster_order_of_nothing_known_is_the_order_given(n):
-    assert cluster_order(np.full((n, n), np.nan)) == list(range(n))
-
-
-def test_cluster_order_accepts_missing_pairs():
-    distances = np.array([[np.nan, 1, np.nan], [1, np.nan, 5], [np.nan, 5, np.nan]])
-    assert sorted(cluster_order(distances)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("n", "at_most"), [(0, 5), (1, 5), (5, 5), (100, 7), (100, 1)])

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from closerlook.data.alignment import EncodedText, encode_texts, tokenizer_limit
 from closerlook.data.corpus import LabeledText, Target
-from closerlook.data.errors import AlignmentError
+from closerlook.data.data_errors import AlignmentError
+from closerlook.data.subword_alignment import EncodedText, encode_texts
 
 
 def words(text_id: str, sentence: str, *targets: tuple[int, ...]) -> LabeledText:
@@ -31,7 +31,6 @@ def test_spans_point_at_the_letters_of_each_word(tiny_tokenizer: Any) -> None:
     assert (a.input_ids[0], a.input_ids[-1]) == (2, 3)  # [CLS] and [SEP] stay
     assert (report.n_texts, report.n_examples, report.n_subwords, report.longest) == (2, 3, 12 + 6, 12)
     assert report.max_length is None
-    assert tokenizer_limit(tiny_tokenizer) is None
 
 
 def test_unknown_words_have_one_subword(tiny_tokenizer: Any) -> None:
@@ -62,7 +61,6 @@ def test_a_truncation_inside_the_tokenizer_file_is_not_obeyed(minilm_tokenizer: 
     )
     assert [len(e.input_ids) for e in encoded] == [302, 3]
     assert report.n_truncated_texts == 0
-    assert report.max_length == 512
 
 
 def test_too_long_is_an_error_that_counts(tiny_tokenizer: Any) -> None:
@@ -125,17 +123,11 @@ def test_raw_texts(tiny_tokenizer: Any) -> None:
     assert report.n_kept_examples == 0
 
 
-def test_batches_of_texts_do_not_change_the_result(tiny_tokenizer: Any) -> None:
+def test_batches_of_texts_do_not_change_the_result(tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [words(str(i), "a bc def"[: 1 + i % 8].strip(), (0,)) for i in range(25)]
-    assert encode_texts(texts, tiny_tokenizer, batch_size=4) == encode_texts(texts, tiny_tokenizer)
-
-
-def test_a_slow_tokenizer_is_refused() -> None:
-    class SlowTokenizer:
-        is_fast = False
-
-    with pytest.raises(AlignmentError, match=r"SlowTokenizer is not a fast one.*expected a fast tokenizer"):
-        encode_texts([words("a", "b", (0,))], SlowTokenizer())
+    whole = encode_texts(texts, tiny_tokenizer)
+    monkeypatch.setattr("closerlook.data.subword_alignment._BATCH_SIZE", 4)
+    assert encode_texts(texts, tiny_tokenizer) == whole
 
 
 def byte_level(add_prefix_space: bool) -> Any:
@@ -150,15 +142,59 @@ def byte_level(add_prefix_space: bool) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64)
 
 
-def test_byte_level_tokenizers_need_the_blank_before_words() -> None:
-    text = words("a", "the cat", (0,), (1,))
-    with pytest.raises(AlignmentError, match="add_prefix_space=True"):
-        encode_texts([text], byte_level(False))
-    ((encoded,), _) = encode_texts([text], byte_level(True))
-    assert pieces(byte_level(True), encoded, 1) == [["Ġ", "c", "a", "t"]]
-    encode_texts([raw("a", "the cat")], byte_level(False))  # raw text has its blanks
+@pytest.mark.parametrize("prefix", [False, True])
+def test_words_are_read_as_their_text_whatever_the_tokenizer_says(prefix: bool) -> None:
+    tokenizer = byte_level(prefix)
+    ((encoded,), _) = encode_texts([words("a", "the cat 's", (0,), (1,), (2,))], tokenizer)
+    assert list(encoded.input_ids) == tokenizer("the cat 's").input_ids
+    assert pieces(tokenizer, encoded, 0)[0][-3:] == ["t", "h", "e"]
+    assert pieces(tokenizer, encoded, 1) == [["Ġ", "c", "a", "t"]]
+    assert pieces(tokenizer, encoded, 2) == [["Ġ", "'", "s"]]
 
 
-def test_one_task_has_one_kind_of_input(tiny_tokenizer: Any) -> None:
-    with pytest.raises(AlignmentError, match="some texts are given as words and some raw"):
-        encode_texts([words("a", "b", (0,)), raw("b", "c")], tiny_tokenizer)
+def test_sentences_are_what_the_tokenizer_alone_makes_of_them() -> None:
+    ((encoded,), _) = encode_texts([raw("a", "the cat")], byte_level(False))
+    assert list(encoded.input_ids) == byte_level(False)("the cat").input_ids
+
+
+def test_words_with_blanks_in_them_keep_all_their_pieces(tiny_tokenizer: Any) -> None:
+    text = LabeledText("a", (Target((1,), "x"), Target((2,), "x")), words=("in", "new york", "on"))
+    ((encoded,), _) = encode_texts([text], tiny_tokenizer)
+    assert pieces(tiny_tokenizer, encoded, 0) == [["n", "##e", "##w", "y", "##o", "##r", "##k"]]
+    assert pieces(tiny_tokenizer, encoded, 1) == [["o", "##n"]]
+
+
+def test_words_that_share_a_subword_are_lost_and_counted() -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocab = {c: i for i, c in enumerate(["a", "b", "Ġ", "Ġb", "aĠb", "c", "Ġc"])}
+    tokenizer = Tokenizer(models.BPE(vocab, [("Ġ", "b"), ("a", "Ġb"), ("Ġ", "c")]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    text = words("a", "a b c", (0,), (1,), (2,))
+    with pytest.raises(AlignmentError, match=r"2 of 3 examples give no subword \(word 0 \('a'"):
+        encode_texts([text], fast)
+    ((encoded,), report) = encode_texts([text], fast, allow_dropped_words=True)
+    assert encoded.target_indices == (2,)
+    assert report.n_dropped_examples == 2
+
+
+def test_unknown_subwords_are_counted_said_and_refused(tiny_tokenizer: Any) -> None:
+    _, report = encode_texts([words("a", "on 1 up", (0,)), words("b", "up up up", (0,))], tiny_tokenizer)
+    assert (report.n_content, report.n_unknown) == (5 + 6, 1)
+    assert "unknown" not in report.summary()
+    _, report = encode_texts([words("a", "on 1 2", (0,))], tiny_tokenizer)
+    assert "warning: 50% of the subwords are unknown to the tokenizer" in report.summary()
+    with pytest.raises(AlignmentError, match=r"does not know 3 of the 3 subwords.*model\.tokenizer"):
+        encode_texts([words("a", "東 京 9", (0,))], tiny_tokenizer)
+
+
+def test_an_id_without_a_vector_is_one_error(tiny_tokenizer: Any) -> None:
+    with pytest.raises(AlignmentError, match=r"text a holds the token '##p', id 47; the encoder has vectors for ids"):
+        encode_texts([words("a", "up", (0,))], tiny_tokenizer, n_embeddings=40)
+
+
+def test_texts_and_words_may_stand_in_one_task(tiny_tokenizer: Any) -> None:
+    encoded, _ = encode_texts([words("a", "b", (0,)), raw("b", "c")], tiny_tokenizer)
+    assert [e.text_id for e in encoded] == ["a", "b"]

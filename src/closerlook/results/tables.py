@@ -1,4 +1,4 @@
-"""Take from the tidy table what a figure needs: rows of one measure, series of labels, distance matrices."""
+"""Questions to the tidy table: rows of one measure, series of labels, distance matrices, before and after."""
 
 from __future__ import annotations
 
@@ -7,39 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from closerlook.results import measures as m
+from closerlook import measures as m
 
-USUAL_PROBE: dict[str, str] = {
-    m.SIMILARITY_TO_FIRST: "similarity",
-    m.TRAIN_TEST_SIMILARITY: "similarity",
-    m.CENTROID_DISPLACEMENT: "centroids",
-    m.CENTROID_PATH_LENGTH: "centroids",
-    m.MEAN_DISPLACEMENT: "centroids",
-    m.RELATIVE_DISPLACEMENT: "centroids",
-    m.CENTROID_X: "centroids",
-    m.CENTROID_Y: "centroids",
-    m.DISPLACEMENT_X: "centroids",
-    m.DISPLACEMENT_Y: "centroids",
-    m.EXPLAINED_VARIANCE: "centroids",
-    m.ACCURACY: "linear",
-    m.MACRO_F1: "linear",
-    m.MAJORITY_ACCURACY: "linear",
-} | dict.fromkeys(
-    (
-        m.N_CLUSTERS,
-        m.N_LABELS,
-        m.N_EXAMPLES,
-        m.IS_LINEAR,
-        m.N_CONTRADICTIONS,
-        m.LABEL_DISTANCE,
-        m.MIN_DISTANCE,
-        m.MEAN_MIN_DISTANCE,
-        m.MEAN_DISTANCE,
-        m.INSIDE_MEAN,
-        m.INSIDE_MAX,
-    ),
-    "direct",
-)
+_PROBES = ("direct", "similarity", "centroids", "linear")
+USUAL_PROBE = {name: one.probe for name, one in m.MEASURES.items() if one.probe in _PROBES}
 """The probe that is the first source of each measure; other probes may measure the same thing their way."""
 
 
@@ -60,6 +31,11 @@ class Matrices:
     epochs: np.ndarray
     distances: np.ndarray
     notes: dict[tuple[int, int, int], str]
+
+    def reason(self, shot: int, row: int, column: int) -> str:
+        """Why the distance of a pair is missing; either order of the two."""
+        note = self.notes.get((shot, row, column)) or self.notes.get((shot, column, row))
+        return note or "not measured"
 
 
 def rows_of(
@@ -151,26 +127,45 @@ def distance_matrices(table: pd.DataFrame, *, layer: int, split: str) -> Matrice
     return Matrices(labels, shots["step"].to_numpy(), shots["epoch"].to_numpy(), values, notes)
 
 
-def cluster_order(matrix: np.ndarray) -> list[int]:
-    """Order of labels that puts near ones beside each other: average linkage with optimal leaf order.
-
-    Args:
-        matrix: (n_labels, n_labels) symmetric distances; undefined pairs count as the mean distance.
-
-    Returns:
-        A permutation of the labels; the order given when fewer than three labels or no distance at all.
-    """
-    n = len(matrix)
-    above = np.triu_indices(n, k=1)
-    condensed = matrix[above]
-    if n < 3 or not np.isfinite(condensed).any():
-        return list(range(n))
-    from scipy.cluster.hierarchy import leaves_list, linkage
-
-    condensed = np.where(np.isfinite(condensed), condensed, np.nanmean(condensed))
-    return [int(leaf) for leaf in leaves_list(linkage(condensed, "average", optimal_ordering=True))]
-
-
 def evenly(n: int, at_most: int) -> np.ndarray:
     """Indices of at most ``at_most`` of ``n`` things, evenly spread, always with the first and the last."""
     return np.unique(np.linspace(0, n - 1, min(n, max(at_most, 2))).round().astype(int)) if n else np.arange(0)
+
+
+SUMMARY_MEASURES = (
+    m.N_CLUSTERS,
+    m.MEAN_MIN_DISTANCE,
+    m.ACCURACY,
+    m.SIMILARITY_TO_FIRST,
+    m.TRAIN_TEST_SIMILARITY,
+    m.MEAN_DISPLACEMENT,
+)
+"""What is shown before and after, in tables and as summary values."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A measure of one layer and split at the first and at the last snapshot; NaN where it is missing."""
+
+    before: float
+    after: float
+
+    @property
+    def known(self) -> bool:
+        """Whether both values are there."""
+        return bool(np.isfinite(self.before) and np.isfinite(self.after))
+
+
+def change_of(table: pd.DataFrame, measure: str, *, layer: int, split: str, probe: str | None = None) -> Change:
+    """A space measure before and after: at the first and the last snapshot of the whole table."""
+    rows = rows_of(table, measure, probe=probe, layer=layer, split=split)
+    by_step = rows[rows["label"] == ""].drop_duplicates("step", keep="last").set_index("step")["value"]
+    steps = snapshots_of(table)["step"]
+    if steps.empty:
+        return Change(float("nan"), float("nan"))
+    return Change(float(by_step.get(steps.iloc[0], np.nan)), float(by_step.get(steps.iloc[-1], np.nan)))
+
+
+def split_for(measure: str, split: str) -> str:
+    """The split under which a measure is stored: accuracy is always of test, some measures use both."""
+    return (m.MEASURES[measure].split if measure in m.MEASURES else "") or split

@@ -15,11 +15,12 @@ class ModelSettings:
         package: Import name of an installed package that ships the model; None for hub ids and folders.
         package_folder: Folder of the model inside the package.
         revision: Branch, tag or commit on the hub; pin it for work you publish.
-        sha256: Expected SHA-256 of ``model.safetensors``; checked when the file is local.
-        sentence_pooling: ``cls`` (the paper) or ``mean`` over subwords, for sentence-level tasks.
+        sha256: Expected SHA-256 of the weights file; checked when the file is local.
+        tokenizer: Hub id or folder of the tokenizer; None = it comes with the model.
+        sentence_pooling: The vector of a sentence: ``cls`` (the class token, as in the paper), ``mean`` over its
+            subwords, ``last`` (its last subword), or ``auto``: what the model was made for.
         random_init: Keep the architecture, drop the weights: the random-encoder baseline.
         trust_remote_code: Run code that comes with the model; never on by itself.
-        add_prefix_space: For byte-level tokenizers (RoBERTa) that need it on pre-split words; None = find out.
         attn_implementation: ``sdpa``, ``eager``, ...; None = the library's choice.
     """
 
@@ -29,10 +30,10 @@ class ModelSettings:
     package_folder: str = "model"
     revision: str | None = None
     sha256: str | None = None
-    sentence_pooling: str = "cls"
+    tokenizer: str | None = None
+    sentence_pooling: str = "auto"
     random_init: bool = False
     trust_remote_code: bool = False
-    add_prefix_space: bool | None = None
     attn_implementation: str | None = None
 
 
@@ -74,6 +75,9 @@ class SnapshotSettings:
         splits: Splits to store.
         max_examples: At most so many examples per split, stratified by label; None = all.
         dtype: ``float32`` or ``float16`` (half the space, about three digits).
+        final_norm: Many models (GPT, Llama, T5, ModernBERT) apply one norm after their last block only, so that the
+            last layer is scaled unlike the layers before it. True stores it so, as transformers gives it; false
+            stores it before that norm, as all other layers are.
         batch_size: Texts per forward pass; None = ``finetuning.eval_batch_size``.
     """
 
@@ -85,4 +89,5 @@ class SnapshotSettings:
     splits: list[str] | None = None
     max_examples: int | None = None
     dtype: str = "float32"
+    final_norm: bool = True
     batch_size: int | None = None

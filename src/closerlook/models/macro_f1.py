@@ -1,0 +1,46 @@
+"""Macro-averaged F1 whose cost per batch does not grow with the square of the number of labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class MacroF1(Metric):
+    """Mean over the labels of F1 = 2 tp / (2 tp + fp + fn), in [0, 1]; labels that never occur are left out.
+
+    torchmetrics' own metric counts a matrix of labels x labels for every batch: with 2,000 labels, 229 of the 240 s
+    of a training. Three counts a label are enough.
+
+    Args:
+        n_classes: Number of labels.
+    """
+
+    full_state_update = False
+    matches: Tensor
+    predictions: Tensor
+    targets: Tensor
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        self.n_classes = n_classes
+        for name in ("matches", "predictions", "targets"):
+            self.add_state(name, torch.zeros(n_classes, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, labels: Tensor) -> None:
+        """Count a batch.
+
+        Args:
+            predicted: (n,) int64 class indices.
+            labels: (n,) int64 class indices.
+        """
+        self.matches += torch.bincount(labels[predicted == labels], minlength=self.n_classes)
+        self.predictions += torch.bincount(predicted, minlength=self.n_classes)
+        self.targets += torch.bincount(labels, minlength=self.n_classes)
+
+    def compute(self) -> Tensor:
+        """The mean over the labels that were predicted or stood in the data."""
+        both = self.predictions + self.targets
+        occurs = both > 0
+        return (2.0 * self.matches[occurs] / both[occurs]).mean() if occurs.any() else torch.tensor(0.0)
