@@ -27,3 +27,8 @@ def number_text(measure: str, value: float) -> str:
     if size >= 1:
         return f"{value:,.2f}" if size < 1e6 else f"{value:.3g}"
     return f"{value:#.3g}" if size >= 0.001 else f"{value:.2g}"
+
+
+def counted(n: float, noun: str) -> str:
+    """A number of things with the right form of their name: ``1 label``, ``2 labels``."""
+    return f"{n:,.0f} {noun}" if n == 1 else f"{n:,.0f} {noun}s"

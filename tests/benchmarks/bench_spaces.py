@@ -44,13 +44,14 @@ def reference() -> dict[str, NDArray[np.generic]]:
 def _encode(task: str, split: str) -> tuple[dict[int, NDArray[np.float32]], NDArray[np.str_]]:
     import torch
 
-    from closerlook.data import paper_tasks
     from closerlook.data.batching import encode_split
+    from closerlook.data.task_settings import TaskSettings
+    from closerlook.data.tasks import load_corpus
     from closerlook.models.encoder import PooledEncoder
     from closerlook.models.encoder_settings import ModelSettings
     from closerlook.models.loading import load_encoder
 
-    corpus = getattr(paper_tasks, task)(DATA_DIR, download=False)
+    corpus = load_corpus(TaskSettings(name=task, data_dir=str(DATA_DIR), download=False))
     loaded = load_encoder(ModelSettings(**MINILM))
     encoder = PooledEncoder(loaded, corpus.level)
     encoded = encode_split(corpus, split, loaded.tokenizer)

@@ -477,14 +477,15 @@ def test_the_probe_command_says_one_thing_and_fails(project: Path, tmp_path: Pat
 HUB = """
 import sys, time
 from closerlook.data.data_errors import DataError
-from closerlook.data.readers.tabular import read_hub
+from closerlook.data.readers.hub_datasets import read_hub
+from closerlook.data.task_settings import TaskSettings
 from closerlook.models.loading import load_encoder
 from closerlook.models.model_error import ModelError
 from closerlook.models.encoder_settings import ModelSettings
 import datasets, transformers
 start = time.monotonic()
 try:
-    read_hub("no-such/data") if sys.argv[1] == "data" else load_encoder(ModelSettings(name="m", source="no-such/model"))
+    read_hub(TaskSettings(dataset="no-such/data")) if sys.argv[1] == "data" else load_encoder(ModelSettings(name="m", source="no-such/model"))
 except (DataError, ModelError) as error:
     print(round(time.monotonic() - start, 2), error)
 """

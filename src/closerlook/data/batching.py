@@ -19,7 +19,7 @@ IGNORED_LABEL = -100
 """Class index of labels that the training split does not have: PyTorch's losses leave them out."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: Lightning's bf16-true, 16-true and 64-true put converted tensors into it
 class Batch:
     """Texts and their targets as tensors. B texts of at most T subwords, N targets of W words of at most P pieces.
 

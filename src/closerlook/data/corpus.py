@@ -35,6 +35,7 @@ class LabeledText:
         text_id: Unique within the corpus and stable over releases of closerlook.
         words: The words as the data set tokenises them; None when the text is given raw.
         text: The raw text; None when ``words`` are given. Exactly one of the two is set.
+        second_text: The second text of a pair of texts, which the encoder reads together; None for a single text.
         targets: The examples in this text, in order; may be empty (the text is then never read).
     """
 
@@ -42,10 +43,23 @@ class LabeledText:
     targets: tuple[Target, ...]
     words: tuple[str, ...] | None = None
     text: str | None = None
+    second_text: str | None = None
 
     def __post_init__(self) -> None:
         if (self.words is None) == (self.text is None):
             raise ValueError(f"text {self.text_id!r}: exactly one of words and text must be given")
+        if self.text is None and self.second_text is not None:
+            raise ValueError(f"text {self.text_id!r}: a second text needs a first one")
+
+    @property
+    def content(self) -> str:
+        """The input itself, runs of white space made one blank, and a line end before a second text.
+
+        Inputs with the same content get the same vectors: they never part into two splits.
+        """
+        words = self.words if self.words is not None else (self.text or "").split()
+        first = " ".join(words)
+        return first if self.second_text is None else f"{first}\n{' '.join(self.second_text.split())}"
 
     def example_id(self, index: int) -> str:
         """The id of target ``index``: the text's id and the target's word positions."""
@@ -53,10 +67,10 @@ class LabeledText:
         return f"{self.text_id}/{positions}" if positions else self.text_id
 
     def form(self, index: int) -> str:
-        """What target ``index`` looks like: its words, or the whole text for a sentence."""
+        """What target ``index`` looks like: its words, or the whole text (or both) for a sentence."""
         positions = self.targets[index].words
         if self.words is None:
-            return self.text or ""
+            return self.text or "" if self.second_text is None else f"{self.text} || {self.second_text}"
         return " ".join(self.words[i] for i in positions) if positions else " ".join(self.words)
 
 

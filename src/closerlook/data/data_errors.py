@@ -14,6 +14,18 @@ class DataError(UserError):
     """Something about the data, or a data setting, that the user can put right."""
 
 
+class EmptyValueError(DataError):
+    """A row that holds nothing where something must be; left out where ``task.on_empty=skip`` asks for it.
+
+    Attributes:
+        what: What is missing: ``text``, ``label``, ...
+    """
+
+    def __init__(self, message: str, what: str) -> None:
+        self.what = what
+        super().__init__(message)
+
+
 class DataFileError(DataError):
     """A file that does not keep to its format.
 

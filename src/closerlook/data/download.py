@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pooch
+import requests
+from filelock import FileLock
+from requests.exceptions import ConnectionError, ReadTimeout
+from urllib3.exceptions import HTTPError
+
 from closerlook.data.data_errors import DownloadError
 from closerlook.data.source_files import SourceFile, file_checksum
 
@@ -46,8 +52,6 @@ def offline_reason() -> str | None:
 
 def can_reach(address: str) -> bool:
     """Whether a server answers at all, within a few seconds; proxies of the environment are used."""
-    import requests
-
     try:
         requests.head(address, timeout=CONNECT_TIMEOUT).close()
     except requests.exceptions.RequestException:
@@ -55,7 +59,7 @@ def can_reach(address: str) -> bool:
     return True
 
 
-def locate(source: SourceFile, data_dir: str | Path | None, download: bool = True) -> LocatedFile:
+def locate(source: SourceFile, data_dir: str | Path | None, download: bool) -> LocatedFile:
     """The file from the data folder or the cache, else from its address.
 
     Looked for as ``data_dir/relative_path``, ``data_dir/name`` and in the cache. A file in ``data_dir`` with
@@ -94,8 +98,6 @@ def cache_dir(data_dir: str | Path | None) -> Path:
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         if existing.is_dir() and os.access(existing, os.W_OK):
             return folder
-    import pooch
-
     return Path(pooch.os_cache("closerlook"))
 
 
@@ -124,9 +126,6 @@ def _missing(source: SourceFile, data_dir: str | Path | None, why: str) -> str:
 
 
 def _fetch(source: SourceFile, target: Path, data_dir: str | Path | None) -> None:
-    import pooch
-    import requests
-
     sha256 = None if source.checksum.startswith("blob:") else source.checksum
     try:
         # pooch checks the SHA-256 and renames into place; the downloader resumes and checks Git blob ids
@@ -162,7 +161,7 @@ class ResumingDownloader:
         self.part = part
         self.checksum = checksum
 
-    def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
+    def __call__(self, url: str, output_file: Any, _: Any) -> None:
         """Fetch ``url`` into ``output_file``.
 
         Raises:
@@ -184,8 +183,6 @@ class ResumingDownloader:
         os.replace(self.part, output_file)
 
     def _collect(self, url: str) -> None:
-        from requests.exceptions import ConnectionError, ReadTimeout
-
         for attempt in range(1, MAX_ATTEMPTS + 1):
             before = self._n_bytes()
             try:
@@ -200,8 +197,6 @@ class ResumingDownloader:
         return self.part.stat().st_size if self.part.is_file() else 0
 
     def _transfer(self, url: str) -> None:
-        import requests
-
         have = self._n_bytes()
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         timeout = (CONNECT_TIMEOUT, READ_TIMEOUT)
@@ -218,9 +213,6 @@ class ResumingDownloader:
 
 def _chunks(response: Any) -> Iterator[bytes]:
     """The body as it comes in. `iter_content` would throw the last bytes before a cut away."""
-    from requests.exceptions import ConnectionError
-    from urllib3.exceptions import HTTPError
-
     try:
         while chunk := response.raw.read1(1 << 16):
             yield chunk
@@ -231,8 +223,6 @@ def _chunks(response: Any) -> Iterator[bytes]:
 @contextmanager
 def _lock(target: Path) -> Iterator[None]:
     """One process downloads, the others wait: ranks of one training, or jobs of one sweep."""
-    from filelock import FileLock
-
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
 
+from closerlook.data.cell_values import number_at, text_at, words_at
 from closerlook.data.data_errors import DataError
-from closerlook.data.readers.tabular import Table
+from closerlook.data.readers.table import Table
 from closerlook.data.task_settings import TaskSettings
 
 _PairOf = Callable[[int], tuple[tuple[str, ...], tuple[int, int]]]
 """From a row to its words and the positions of the pair in them."""
-
-
-def text_at(table: Table, row: int, text: Any) -> str:
-    """A text that is not empty.
-
-    Raises:
-        DataError: It is empty or no text.
-    """
-    if not isinstance(text, str) or not text.strip():
-        raise table.row_error(row, f"text {text!r:.40}; expected a text that is not empty")
-    return text
-
-
-def words_at(table: Table, row: int, words: Any) -> tuple[str, ...]:
-    """A list of words, or a text split at its blanks.
-
-    Raises:
-        DataError: It is empty or neither of the two.
-    """
-    if isinstance(words, str):
-        words = words.split()
-    if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
-        raise table.row_error(row, f"words {words!r:.60}; expected a list of words (or a text to split at blanks)")
-    return tuple(words)
 
 
 def _by_word_index(table: Table, settings: TaskSettings) -> _PairOf:
@@ -45,7 +20,7 @@ def _by_word_index(table: Table, settings: TaskSettings) -> _PairOf:
 
     def pair_of(row: int) -> tuple[tuple[str, ...], tuple[int, int]]:
         words = words_at(table, row, all_words[row])
-        first, second = _number(table, row, firsts[row]), _number(table, row, seconds[row])
+        first, second = number_at(table, row, firsts[row]), number_at(table, row, seconds[row])
         if not (0 <= first < len(words) and 0 <= second < len(words)) or first == second:
             raise table.row_error(row, f"word positions {first} and {second}; expected two of 0 to {len(words) - 1}")
         return words, (first, second)
@@ -59,7 +34,7 @@ def _by_char_span(table: Table, settings: TaskSettings) -> _PairOf:
     columns = [table.require(getattr(settings, name), name) for name in names]
 
     def pair_of(row: int) -> tuple[tuple[str, ...], tuple[int, int]]:
-        a, b, c, d = (_number(table, row, column[row]) for column in columns)
+        a, b, c, d = (number_at(table, row, column[row]) for column in columns)
         return _cut_out(table, row, text_at(table, row, texts[row]), (a, b), (c, d))
 
     return pair_of
@@ -101,14 +76,6 @@ def _cut_out(
     words = (*before, text[a:b].strip(), *between, text[c:d].strip(), *after)
     left, right = len(before), len(before) + 1 + len(between)
     return words, (left, right) if first < second else (right, left)
-
-
-def _number(table: Table, row: int, value: Any) -> int:
-    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 12:
-        return int(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value == int(value):
-        return int(value)
-    raise table.row_error(row, f"position {value!r:.40}; expected a whole number")
 
 
 PAIR_FORMATS: dict[str, Callable[[Table, TaskSettings], _PairOf]] = {

@@ -3,48 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from closerlook.data.corpus import Corpus, LabeledText, Level
 from closerlook.data.data_errors import DataError
+from closerlook.data.task_settings import TaskSettings
 
 Texts = tuple[LabeledText, ...]
-
-
-def content_key(text: LabeledText) -> str:
-    """The input itself, with runs of white space made one: equal keys never part into two splits."""
-    words = text.words if text.words is not None else (text.text or "").split()
-    return " ".join(words)
-
-
-def hash_order(keys: Iterable[str], seed: int) -> list[str]:
-    """The distinct keys in an order that depends only on the keys and the seed."""
-    return sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed}\0{key}".encode()).digest())
-
-
-@dataclass(frozen=True)
-class SplitOptions:
-    """How every task's splits are carved and limited; see `TaskSettings` for the fields.
-
-    Attributes:
-        validation_fraction: Share of the training texts carved out for validation.
-        split_seed: Which texts are carved.
-        limit_train_texts: Most training texts to keep.
-        limit_test_texts: The same for the other splits.
-    """
-
-    validation_fraction: float = 0.0
-    split_seed: int = 0
-    limit_train_texts: int | None = None
-    limit_test_texts: int | None = None
 
 
 def carve(texts: Sequence[LabeledText], fraction: float, seed: int) -> tuple[Texts, Texts]:
     """Divide texts into (kept, carved), stratified by label where a text has one label.
 
-    Equal inputs stay together. Every stratum keeps at least one text.
+    Equal inputs stay together. Every stratum keeps at least one text. Scikit-learn's stratified splits go by the
+    order of the rows, so that the same file in another order would be divided differently; this goes by content.
 
     Args:
         texts: The texts to divide; their order is kept.
@@ -59,10 +32,13 @@ def carve(texts: Sequence[LabeledText], fraction: float, seed: int) -> tuple[Tex
             f"a fraction to carve out of a split is {fraction}; expected 0 to 1 (less than 1). "
             "Set task.validation_fraction and task.test_fraction"
         )
-    carved = {key for stratum in _strata(texts).values() for key in _share(stratum, fraction, seed)}
+    carved: set[str] = set()
+    for contents in _strata(texts).values():
+        n = min(round(fraction * len(contents)), len(contents) - 1)
+        carved.update(_hash_order(contents, seed)[:n])
     return (
-        tuple(text for text in texts if content_key(text) not in carved),
-        tuple(text for text in texts if content_key(text) in carved),
+        tuple(text for text in texts if text.content not in carved),
+        tuple(text for text in texts if text.content in carved),
     )
 
 
@@ -83,84 +59,111 @@ def limit_texts(texts: Texts, limit: int | None, seed: int) -> Texts:
     if limit >= len(used):
         return texts
     # a round over the strata takes one text of each: small limits still see every label
-    queues = [hash_order(keys, seed) for _, keys in sorted(_strata(used).items())]
+    queues = [_hash_order(contents, seed) for _, contents in sorted(_strata(used).items())]
     rounds = [queue[i] for i in range(max(map(len, queues))) for queue in queues if i < len(queue)]
-    turn = {key: i for i, key in enumerate(rounds)}
-    first = sorted(range(len(used)), key=lambda i: turn[content_key(used[i])])[:limit]
+    turn = {content: i for i, content in enumerate(rounds)}
+    first = sorted(range(len(used)), key=lambda i: turn[used[i].content])[:limit]
     return tuple(used[i] for i in sorted(first))
 
 
 def build_corpus(
-    name: str,
+    settings: TaskSettings,
     level: Level,
-    splits: dict[str, Texts],
-    options: SplitOptions | None = None,
-    checksums: dict[str, str] | None = None,
-    notes: Sequence[str] = (),
+    splits: Mapping[str, Texts],
+    checksums: Mapping[str, str],
+    notes: Iterable[str] = (),
 ) -> Corpus:
     """A checked corpus from its splits: carves a validation split if there is none, then applies limits.
+
+    Args:
+        settings: The task's name, how much is carved out for validation, and the limits.
+        level: What one example is.
+        splits: The texts of ``train``, ``test`` and perhaps ``validation``.
+        checksums: Checksum of every source file.
+        notes: What the reader of the files found worth saying.
 
     Raises:
         DataError: A split without examples, a text id that stands twice, fewer than two labels in training, or
             as many labels as examples.
     """
-    splits, o = dict(splits), options or SplitOptions()
+    name, splits = settings.name, dict(splits)
     _require_examples(name, splits)
     _require_classes(name, splits["train"])
-    if "validation" not in splits and o.validation_fraction:
-        splits["train"], splits["validation"] = carve(splits["train"], o.validation_fraction, o.split_seed)
+    if "validation" not in splits and settings.validation_fraction:
+        splits["train"], splits["validation"] = carve(
+            splits["train"], settings.validation_fraction, settings.split_seed
+        )
         _require_examples(name, splits)
     for split, texts in splits.items():
-        limit = o.limit_train_texts if split == "train" else o.limit_test_texts
-        splits[split] = limit_texts(texts, limit, o.split_seed)
+        limit = settings.limit_train_texts if split == "train" else settings.limit_test_texts
+        splits[split] = limit_texts(texts, limit, settings.split_seed)
     _require_unique_ids(name, splits)
-    notes = [*notes, *_remarks(splits)]
-    labels = {target.label for text in splits["train"] for target in text.targets}
-    return Corpus(name, level, splits, tuple(sorted(labels)), dict(checksums or {}), tuple(notes))
+    return Corpus(
+        name, level, splits, tuple(sorted(_labels(splits["train"]))), dict(checksums), (*notes, *_remarks(splits))
+    )
+
+
+def contradictions(texts: Texts) -> dict[tuple[str, tuple[int, ...]], list[str]]:
+    """Inputs that stand with more than one label: content and word positions -> ids of the examples.
+
+    Their vectors are identical too, so that the labels cannot be linear in any layer of any encoder.
+    """
+    ids, labels = defaultdict(list), defaultdict(set)
+    for text in texts:
+        for index, target in enumerate(text.targets):
+            ids[text.content, target.words].append(text.example_id(index))
+            labels[text.content, target.words].add(target.label)
+    return {key: found for key, found in ids.items() if len(labels[key]) > 1}
+
+
+def _labels(texts: Texts) -> Counter[str]:
+    return Counter(target.label for text in texts for target in text.targets)
+
+
+def _hash_order(contents: Iterable[str], seed: int) -> list[str]:
+    """The texts in an order that depends only on themselves and the seed."""
+    return sorted(contents, key=lambda content: hashlib.sha256(f"{seed}\0{content}".encode()).digest())
 
 
 def _strata(texts: Sequence[LabeledText]) -> dict[str, list[str]]:
+    """The different contents by label; by "" where a text has several labels or none."""
     strata: dict[str, list[str]] = defaultdict(list)
     seen: set[str] = set()
     for text in texts:
-        key = content_key(text)
-        if key not in seen:
-            seen.add(key)
-            strata[text.targets[0].label if len(text.targets) == 1 else ""].append(key)
+        if text.content not in seen:
+            seen.add(text.content)
+            strata[text.targets[0].label if len(text.targets) == 1 else ""].append(text.content)
     return strata
-
-
-def _share(keys: list[str], fraction: float, seed: int) -> list[str]:
-    return hash_order(keys, seed)[: min(round(fraction * len(keys)), len(keys) - 1)]
 
 
 def _remarks(splits: dict[str, Texts]) -> list[str]:
     """What a careful reader of the results should know about the splits."""
     remarks = []
-    trained_on = {content_key(text) for text in splits["train"] if text.targets}
-    labels = {target.label for text in splits["train"] for target in text.targets}
+    trained_on = {text.content for text in splits["train"] if text.targets}
+    known = _labels(splits["train"])
     for split, texts in splits.items():
-        shared = sum(content_key(text) in trained_on for text in texts if text.targets)
+        shared = sum(text.content in trained_on for text in texts if text.targets)
         if split != "train" and shared:
             remarks.append(f"{shared} texts of the {split} split stand in the training split as well.")
-        unseen = [t.label for text in texts for t in text.targets if t.label not in labels]
+        unseen = {label: n for label, n in _labels(texts).items() if label not in known}
         if unseen:
-            names = ", ".join(sorted(set(unseen))[:5])
-            remarks.append(f"{len(unseen)} {split} examples have labels that training has not ({names}).")
+            names = ", ".join(sorted(unseen)[:5])
+            remarks.append(f"{sum(unseen.values())} {split} examples have labels that training has not ({names}).")
+    if found := contradictions(splits["train"]):
+        remarks.append(f"{len(found)} inputs stand with different labels: no classifier can be right on all of them.")
     return remarks
 
 
 def _require_classes(name: str, train: Texts) -> None:
-    labels = [target.label for text in train for target in text.targets]
-    n_labels = len(set(labels))
-    if n_labels < 2:
+    labels = _labels(train)
+    if len(labels) < 2:
         raise DataError(
-            f"task {name}: the training split has one label only ({labels[0]!r}, {len(labels)} examples); "
+            f"task {name}: the training split has one label only ({next(iter(labels))!r}, {labels.total()} examples); "
             "expected at least two. Check that the label column is the right one (task.label_column)"
         )
-    if n_labels == len(labels) and n_labels > 2:
+    if len(labels) == labels.total() > 2:
         raise DataError(
-            f"task {name}: every one of the {n_labels} training examples has a label of its own; expected labels "
+            f"task {name}: every one of the {len(labels)} training examples has a label of its own; expected labels "
             "that repeat. Check that the label column is the right one (classes, not ids or numbers)"
         )
 

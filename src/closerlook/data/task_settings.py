@@ -26,20 +26,31 @@ class TaskSettings:
         limit_test_texts: The same for test and validation.
         max_length: Longest input in subwords, special ones included; None takes the tokenizer's own limit.
         allow_truncation: Whether inputs over the limit may be cut. Targets that are lost are counted.
-        allow_dropped_words: Whether targets that the tokenizer turns into nothing may be left out (counted).
+        allow_dropped_words: Whether words that are empty, or that the tokenizer turns into nothing, may be left out
+            with their labels (counted).
         text_part: bbc_topics: "headline" or "article".
-        dataset: One's own data: a Hugging Face dataset id, a folder, or a file
-            (.csv, .tsv, .json, .jsonl, .parquet, .conllu).
+        dataset: One's own data: a Hugging Face dataset id, a folder, what ``save_to_disk`` wrote, or a file
+            (.csv, .tsv, .json, .jsonl, .parquet, .conllu; words in columns: .conll, .txt, ...).
         dataset_config: Name of the dataset's configuration, for ids that have several.
         dataset_revision: Commit, tag or branch of the dataset id; pin it to make a run repeatable.
         data_files: Local files by split, instead of ``dataset``: {train: a.csv, test: b.csv}; None = there is none.
         train_split: Name of the training split.
         validation_split: Name of the validation split; None carves ``validation_fraction``.
-        test_split: Name of the test split; None carves ``test_fraction``.
+        test_split: Name of the test split; None carves ``test_fraction``. So does the usual name "test" where the
+            data has no such split (a note says so).
+        encoding: Encoding of text files, such as latin-1.
+        quoting: Whether quotation marks quote in .csv and .tsv files; None = in .csv they do, in .tsv they are text.
+        column_names: Names of the columns of .csv and .tsv files without a header line.
+        on_empty: What to do about rows without a text, words or a label: "error" or "skip" (counted).
         text_column: Column with the raw text.
+        text_pair_column: text_classification: column with a second text, which is read together with the first.
         label_column: Column with the label of a text or a pair.
-        words_column: Column with the list of words.
-        labels_column: Column with the list of labels, one a word. In CoNLL-U: upos, xpos or deprel.
+        words_column: Column with the list of words; in files of columns its number from 0 (the first by default).
+        labels_column: Column with the list of labels, one a word. In CoNLL-U: upos, xpos or deprel; in files of
+            columns its number, -1 for the last (the default).
+        sentence_column: token_classification: column with the sentence's name or number, in tables with one word
+            a row; blank = as in the row above.
+        tags: token_classification: "bio" leaves labels as they are, "type" takes B- and I- off them.
         ignore_labels: Labels whose examples are left out (counted in the corpus's notes).
         pair_format: pair_classification: "word_index" (two columns with 0-based word positions),
             "char_span" (four columns with character offsets, end exclusive) or "markers" (in the text).
@@ -71,10 +82,17 @@ class TaskSettings:
     train_split: str = "train"
     validation_split: str | None = None
     test_split: str | None = "test"
+    encoding: str = "utf-8"
+    quoting: bool | None = None
+    column_names: list[str] = field(default_factory=list)
+    on_empty: str = "error"
     text_column: str = "text"
+    text_pair_column: str | None = None
     label_column: str = "label"
     words_column: str = "tokens"
     labels_column: str = "tags"
+    sentence_column: str | None = None
+    tags: str = "bio"
     ignore_labels: list[str] = field(default_factory=list)
     pair_format: str = "word_index"
     first_column: str = "first"

@@ -95,7 +95,7 @@ def crosses(x: list[str], y: list[str], reasons: Any, size: int = 8) -> dict[str
 def told(row: Any) -> str:
     """A row in words for the pointer: value, interval, number, control, note."""
     measure = row.measure
-    parts = [f"{name_of(measure)} {number_text(measure, row.value)}"]
+    parts = [f"{safe(name_of(measure))} {number_text(measure, row.value)}"]
     if np.isfinite(row.low) and np.isfinite(row.high):
         parts.append(f"95 % interval {number_text(measure, row.low)} to {number_text(measure, row.high)}")
     if not pd.isna(row.n):

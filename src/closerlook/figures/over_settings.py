@@ -90,7 +90,7 @@ def cross_task_matrix(
     Returns:
         The figure: blue where labels were pushed apart, orange where they were pulled together, grey for no change.
     """
-    title = f"Tuned on one task, looked at with another: change of the minimum distance, {safe(model)}"
+    title = f"Tuned on one task, looked at with another: change of the minimum distance, {model}"
     if not np.isfinite(change).any():
         return nothing_to_draw(title, "no encoder has been looked at with a task it was not tuned on")
     top = float(np.nanmax(np.abs(change))) or 1.0

@@ -73,7 +73,7 @@ def centroid_paths(
     _add_starts(figure, paths, colours)
     share = rows_of(table, m.EXPLAINED_VARIANCE, layer=layer, split=split)["value"].dropna()
     if len(share):
-        figure.update_layout(title_text=f"{title} ({share.iloc[-1]:.0%} of the variance)")
+        figure.update_layout(title_text=f"{safe(title)} ({share.iloc[-1]:.0%} of the variance)")
     x, y = (np.concatenate([getattr(path, axis) for path in paths]) for axis in "xy")
     figure.update_xaxes(title_text="first axis (distance)", range=_with_room(x, 0.15))
     figure.update_yaxes(title_text="second axis (distance)", range=_with_room(y, 0.1), scaleanchor="x")

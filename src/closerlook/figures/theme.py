@@ -70,14 +70,14 @@ def capital(text: str) -> str:
 
 
 def axis_title(measure: str) -> str:
-    """``name (unit)``."""
-    unit, name = unit_of(measure), name_of(measure)
+    """``name (unit)``, escaped for plotly."""
+    unit, name = unit_of(measure), safe(name_of(measure))
     return name if not unit or unit in name else f"{name} ({unit})"
 
 
 def texts(measure: str, values: np.ndarray) -> list[list[str]]:
-    """A matrix of numbers as they are written in the cells of a map."""
-    return [[number_text(measure, value) for value in row] for row in values]
+    """A matrix of numbers as they are written in the cells of a map; nothing where one is missing."""
+    return [[number_text(measure, value) if np.isfinite(value) else "" for value in row] for row in values]
 
 
 def colour_bar(title: str) -> dict[str, Any]:
@@ -116,7 +116,7 @@ _AXIS = {
 def _layout(title: str, height: int) -> dict[str, Any]:
     return {
         "template": "none",  # plotly's own template is 7 kB in every figure, and paints backgrounds
-        "title": {"text": title, "x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
+        "title": {"text": safe(title), "x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
         "font": {"family": FONT, "size": 13},
         "height": height,
         "margin": {"l": 64, "r": 24, "t": 56 if title else 24, "b": 52},

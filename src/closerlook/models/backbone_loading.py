@@ -135,7 +135,9 @@ def _load(settings: ModelSettings, target: Path | str, options: dict[str, Any]) 
 
 def _text_tower(model: PreTrainedModel) -> tuple[PreTrainedModel, str]:
     """The encoder of an encoder-decoder, the language model of a multimodal one; and its weights' prefix in it."""
-    tower = model.get_encoder() if model.config.is_encoder_decoder else getattr(model, "language_model", model)
+    # not by config.is_encoder_decoder: an encoder that was saved alone (T5EncoderModel) says false, and comes whole
+    encoder_decoder = isinstance(getattr(model, "encoder", None), PreTrainedModel) and hasattr(model, "decoder")
+    tower = model.get_encoder() if encoder_decoder else getattr(model, "language_model", model)
     prefix = next((f"{name}." for name, module in model.named_modules() if module is tower and name), "")
     if getattr(tower, "pooler", None) is not None:
         tower.pooler = nn.Identity()  # nothing reads it: its weights would get no gradient, which DDP refuses

@@ -38,19 +38,22 @@ class EncoderFacts:
     final_norm: str | None
 
 
-def inspect_encoder(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, name: str) -> EncoderFacts:
+def inspect_encoder(
+    backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, limit: int | None, name: str
+) -> EncoderFacts:
     """Run two short texts through an encoder, alone and together.
 
     Args:
         backbone: The encoder, in evaluation mode.
         tokenizer: Its tokenizer.
+        limit: The most subwords that it has positions for.
         name: The model's name, for errors.
 
     Raises:
         ModelError: It fails, or does not give one vector per subword and layer.
     """
     try:
-        return _inspect(backbone, tokenizer, name)
+        return _inspect(backbone, tokenizer, limit, name)
     except ModelError:
         raise
     except Exception as error:  # whatever somebody's forward pass raises
@@ -62,11 +65,13 @@ def inspect_encoder(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
 
 
 @torch.no_grad()
-def _inspect(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, name: str) -> EncoderFacts:
+def _inspect(
+    backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, limit: int | None, name: str
+) -> EncoderFacts:
     parameters = inspect.signature(backbone.forward).parameters
     optional = [n for n in ("attention_mask", "token_type_ids") if n in parameters]
     inputs = tuple(n for n in optional if n == "attention_mask" or n in tokenizer.model_input_names)
-    short, long = (tokenizer(text, truncation=False, padding=False).input_ids for text in _TEXTS)
+    short, long = (tokenizer(text, truncation=False, padding=False).input_ids[:limit] for text in _TEXTS)
     probe = _Probe(backbone, inputs, name)
     alone = probe.hidden([long])
     together = probe.hidden([long, short])

@@ -83,6 +83,7 @@ def load_encoder(settings: ModelSettings, *, seed: int = 0) -> LoadedEncoder:
             per subword and layer.
     """
     transformers_logging.disable_progress_bar()  # "Loading weights" is done in a moment
+    transformers_logging.set_verbosity_error()  # its report of weights is read here, and said in one sentence
     target = locate(settings)
     tokenizer = load_tokenizer(settings, target)
     backbone, notes = load_backbone(settings, target, seed)
@@ -96,7 +97,7 @@ def load_encoder(settings: ModelSettings, *, seed: int = 0) -> LoadedEncoder:
         source=f"package:{settings.package}" if settings.package else str(settings.source),
         revision=_revision(settings, sums, backbone.config),
         checksums=sums,
-        facts=inspect_encoder(backbone, tokenizer, settings.name),
+        facts=inspect_encoder(backbone, tokenizer, position_limit(backbone), settings.name),
         n_embeddings=n_embeddings,
         sentence_pooling=settings.sentence_pooling,
         recommended_pooling=recommended_pooling(target, settings),

@@ -40,7 +40,7 @@ class MacroF1(Metric):
         self.targets += torch.bincount(labels, minlength=self.n_classes)
 
     def compute(self) -> Tensor:
-        """The mean over the labels that were predicted or stood in the data."""
+        """The mean over the labels that were predicted or stood in the data; NaN where there are none."""
         both = self.predictions + self.targets
         occurs = both > 0
-        return (2.0 * self.matches[occurs] / both[occurs]).mean() if occurs.any() else torch.tensor(0.0)
+        return (2.0 * self.matches[occurs] / both[occurs]).mean()

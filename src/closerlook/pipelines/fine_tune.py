@@ -18,7 +18,6 @@ import pytorch_lightning as pl
 from closerlook.callbacks.history_logger import HistoryLogger
 from closerlook.callbacks.snapshot import SnapshotCallback
 from closerlook.config import TrainConfig, as_yaml
-from closerlook.data.checks import contradictions
 from closerlook.files import write_text
 from closerlook.interruption import Interrupted, hand_over, interrupt, on_signals
 from closerlook.models.finetuning_module import FineTuningModule
@@ -249,11 +248,8 @@ def prepare(config: TrainConfig) -> Parts:
 
 def _describe(config: TrainConfig, built: Built) -> RunInfo:
     corpus, loaded, data = built.corpus, built.loaded, built.data
-    found = contradictions(corpus)
     notes = [*corpus.notes, *built.encoder.notes]
     notes += [f"{split}: {data.encoded(split).report.summary()}" for split in data.splits]
-    if found:
-        notes.append(f"{len(found)} inputs stand with different labels: no classifier can be right on all of them.")
     for note in notes:
         log.info(note)
     return RunInfo(

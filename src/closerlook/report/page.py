@@ -6,46 +6,58 @@ import base64
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from importlib import resources
+from collections.abc import Iterable
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
+
 from closerlook import __version__
-from closerlook.report.sections import Section
+from closerlook.figures.theme import name_of, visible
+from closerlook.measures import MEASURES
+from closerlook.number_text import counted, number_text
+from closerlook.redaction import redact
+from closerlook.report.sections import Section, asset
 
 
-def render(name: str, parts: Iterable[Section], *, tools: Mapping[str, Any], **content: Any) -> str:
+def render(name: str, parts: Iterable[Section], **content: Any) -> str:
     """A page as HTML text. Whatever comes from data is escaped, and no script but the page's own may run.
 
     Args:
         name: The template in ``assets``.
         parts: Sections with the figures.
-        tools: Functions that the template calls, as filters and as names.
-        **content: What else the template shows.
+        **content: What else the template shows; functions are filters of the template, too.
     """
-    from jinja2 import Environment, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= tools
-    environment.globals |= tools
+    environment = Environment(
+        loader=PackageLoader("closerlook.report", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    tools: dict[str, Any] = {"name_of": name_of, "counted": counted, "redact": redact}
+    tools |= {"number": lambda value, measure: number_text(measure, value), "about": MEASURES.get}
+    environment.filters |= tools | {key: value for key, value in content.items() if callable(value)}
     scripts = {"plotly": str(get_plotlyjs()), "page": asset("page.js")}
     sections = list(parts)
-    return environment.from_string(asset(name)).render(
-        version=__version__,
-        made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        sections=sections,
-        figures=figures_json(sections),
-        style=asset("page.css"),
-        scripts=scripts,
-        csp=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values()),
-        **content,
-    )
+    page: dict[str, Any] = {
+        "version": __version__,
+        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "sections": sections,
+        "figures": figures_json(sections),
+        "style": asset("page.css"),
+        "scripts": scripts,
+        "csp": " ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values()),
+    }
+    return environment.get_template(name).render(page | tools | content)
 
 
-def asset(name: str) -> str:
-    """The text of a file in ``assets``."""
-    return resources.files("closerlook.report").joinpath("assets", name).read_text(encoding="utf-8")
+def _shown(value: Any) -> Any:
+    """Text from data without characters that nobody sees; line ends stay."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return "\n".join(map(visible, value.split("\n")))
 
 
 def figures_json(parts: Iterable[Section]) -> str:

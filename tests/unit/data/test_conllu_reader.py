@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from closerlook.data.data_errors import DataFileError
-from closerlook.data.readers.conllu import read_conllu
+from closerlook.data.readers.conllu import CONLLU
 
 
 def word(i: object, form: str, head: object = 0, deprel: str = "root") -> str:
@@ -19,7 +19,7 @@ def write(tmp_path: Path, *lines: str, end: str = "\n") -> Path:
 
 
 def test_words_heads_and_ids_without_ranges_and_empty_nodes(fixture_dir: Path) -> None:
-    first, second, third = read_conllu(fixture_dir / "mini.conllu")
+    first, second, third = CONLLU.read(fixture_dir / "mini.conllu")
     assert [w.form for w in first.words] == ["I", "ca", "n't", "see", "it", "."]
     assert [w.head for w in first.words] == [4, 4, 4, 0, 4, 4]
     assert [w.upos for w in second.words] == ["ADJ", "NOUN", "VERB", "NOUN", "PUNCT"]
@@ -32,18 +32,18 @@ def test_crlf_byte_order_mark_and_missing_final_newline_change_nothing(fixture_d
     plain = (fixture_dir / "mini.conllu").read_bytes()
     other = tmp_path / "crlf.conllu"
     other.write_bytes(b"\xef\xbb\xbf" + plain.strip().replace(b"\n", b"\r\n"))
-    assert read_conllu(other) == read_conllu(fixture_dir / "mini.conllu")
+    assert CONLLU.read(other) == CONLLU.read(fixture_dir / "mini.conllu")
 
 
 def test_white_space_that_is_no_line_end_is_data(tmp_path: Path) -> None:
     path = write(tmp_path, word(1, "new\u2028line", 0), word(2, "ice  cream\x85", 1, "obj"), "")
-    (sentence,) = read_conllu(path)
+    (sentence,) = CONLLU.read(path)
     assert [w.form for w in sentence.words] == ["new\u2028line", "ice  cream\x85"]
 
 
 def test_sentences_without_id_are_numbered_and_heads_may_be_missing(tmp_path: Path) -> None:
     path = write(tmp_path, word(1, "a", "_", "_"), "", "", word(1, "b"))
-    first, second = read_conllu(path)
+    first, second = CONLLU.read(path)
     assert (first.sent_id, second.sent_id) == ("s1", "s2")
     assert (first.words[0].head, first.words[0].deprel) == (None, None)
 
@@ -80,7 +80,7 @@ def test_malformed_files_name_file_line_and_expectation(
 ) -> None:
     path = write(tmp_path, *lines)
     with pytest.raises(DataFileError, match=message) as caught:
-        read_conllu(path)
+        CONLLU.read(path)
     assert caught.value.line == line
     assert str(path) in str(caught.value)
 
@@ -90,9 +90,9 @@ def test_wrong_encoding(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "x.conllu"
     path.write_bytes((word(1, "a") + "\n" + word(2, "é", 1) + "\n").encode(encoding))
     with pytest.raises(DataFileError, match="is not UTF-8; expected a UTF-8 file"):
-        read_conllu(path)
+        CONLLU.read(path)
 
 
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match=r"cannot be read \(No such file"):
-        read_conllu(tmp_path / "none.conllu")
+        CONLLU.read(tmp_path / "none.conllu")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from closerlook.data.data_errors import DataFileError
-from closerlook.data.readers.conllulex import read_conllulex
+from closerlook.data.readers.conllulex import CONLLULEX
 
 
 def word(i: object, form: str, smwe: str = "_", lexcat: str = "N", ss: str = "_", ss2: str = "_") -> str:
@@ -13,7 +13,7 @@ def word(i: object, form: str, smwe: str = "_", lexcat: str = "N", ss: str = "_"
 
 
 def test_targets_are_single_words_with_a_preposition_supersense(fixture_dir: Path) -> None:
-    first, second = read_conllulex(fixture_dir / "mini.conllulex")
+    first, second = CONLLULEX.read(fixture_dir / "mini.conllulex")
     found = [(w.form, w.scene_role, w.function) for s in (first, second) for w in s.words if w.is_target]
     # not: "In spite of" (multiword), n. and v. supersenses, ??, `i
     assert found == [("my", "p.SocialRel", "p.Gestalt"), ("at", "p.Time", "p.Locus"), ("to", "p.Purpose", "p.Goal")]
@@ -24,7 +24,7 @@ def test_crlf_and_missing_final_newline_change_nothing(fixture_dir: Path, tmp_pa
     plain = (fixture_dir / "mini.conllulex").read_bytes()
     other = tmp_path / "crlf.conllulex"
     other.write_bytes(plain.strip().replace(b"\n", b"\r\n"))
-    assert read_conllulex(other) == read_conllulex(fixture_dir / "mini.conllulex")
+    assert CONLLULEX.read(other) == CONLLULEX.read(fixture_dir / "mini.conllulex")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_malformed_files_name_file_line_and_expectation(
     path = tmp_path / "x.conllulex"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with pytest.raises(DataFileError, match=message) as caught:
-        read_conllulex(path)
+        CONLLULEX.read(path)
     assert caught.value.line == line
     assert str(path) in str(caught.value)
 
@@ -57,4 +57,4 @@ def test_wrong_encoding(tmp_path: Path) -> None:
     path = tmp_path / "x.conllulex"
     path.write_bytes(b"# sent_id = s\n" + word(1, "caf\xe9").encode("iso-8859-1"))
     with pytest.raises(DataFileError, match="line 2: byte 0xE9 is not UTF-8"):
-        read_conllulex(path)
+        CONLLULEX.read(path)

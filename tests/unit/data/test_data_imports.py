@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("torch", "transformers", "datasets", "pandas", "pytorch_lightning", "requests", "pooch", "sklearn")
-LIGHT = ("task_settings", "tasks", "own_data", "alignment", "checks", "download")
+HEAVY = ("torch", "transformers", "datasets", "pandas", "pytorch_lightning", "sklearn")
+LIGHT = ("task_settings", "tasks", "own_data", "subword_alignment", "splits", "download")
 
 
 def test_reading_and_aligning_load_nothing_heavy() -> None:

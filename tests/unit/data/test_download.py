@@ -72,11 +72,11 @@ def source(url: str, checksum: str | None = None) -> SourceFile:
 @pytest.mark.parametrize("checksum", [None, BLOB])
 def test_a_good_download_is_verified_and_kept(server: str, tmp_path: Path, checksum: str | None) -> None:
     wanted = source(server + "good", checksum)
-    located = locate(wanted, tmp_path)
+    located = locate(wanted, tmp_path, download=True)
     assert located.path == tmp_path / "SET" / "some.txt"
     assert located.path.read_bytes() == CONTENT
     assert (located.checksum, located.note) == (wanted.checksum, None)
-    assert locate(wanted, tmp_path) == located
+    assert locate(wanted, tmp_path, download=True) == located
     assert len(Handler.ranges) == 1  # the second call took the file from the folder
     assert not list(tmp_path.rglob("*.part"))
 
@@ -84,24 +84,24 @@ def test_a_good_download_is_verified_and_kept(server: str, tmp_path: Path, check
 @pytest.mark.parametrize("checksum", [None, BLOB])
 def test_a_wrong_file_is_thrown_away(server: str, tmp_path: Path, checksum: str | None) -> None:
     with pytest.raises(DownloadError, match=r"wrong: got a file with checksum .*; expected .*thrown away"):
-        locate(source(server + "wrong", checksum), tmp_path)
+        locate(source(server + "wrong", checksum), tmp_path, download=True)
     assert [p.name for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".lock"] == []
 
 
 def test_a_cut_connection_is_taken_up_where_it_stopped(server: str, tmp_path: Path) -> None:
     Handler.cut_after = [100_000, 200_000]
-    assert locate(source(server + "cut"), tmp_path).path.read_bytes() == CONTENT
+    assert locate(source(server + "cut"), tmp_path, download=True).path.read_bytes() == CONTENT
     assert Handler.ranges == [None, "bytes=100000-", "bytes=300000-"]
 
 
 def test_a_broken_transfer_is_never_taken_for_whole_and_resumes_in_the_next_run(server: str, tmp_path: Path) -> None:
     Handler.cut_after = [1_000] * download.MAX_ATTEMPTS
     with pytest.raises(DownloadError, match=r"some\.txt is not in .*could not be had from .*cut"):
-        locate(source(server + "cut"), tmp_path)
+        locate(source(server + "cut"), tmp_path, download=True)
     assert not (tmp_path / "SET" / "some.txt").exists()
     assert (tmp_path / "SET" / "some.txt.part").stat().st_size == 1_000 * download.MAX_ATTEMPTS
     Handler.ranges = []
-    assert locate(source(server + "cut"), tmp_path).path.read_bytes() == CONTENT
+    assert locate(source(server + "cut"), tmp_path, download=True).path.read_bytes() == CONTENT
     assert Handler.ranges == [f"bytes={1_000 * download.MAX_ATTEMPTS}-"]
 
 
@@ -109,21 +109,21 @@ def test_a_beginning_of_another_version_is_started_anew(server: str, tmp_path: P
     part = tmp_path / "SET" / "some.txt.part"
     part.parent.mkdir()
     part.write_bytes(b"another version")
-    assert locate(source(server + "good"), tmp_path).path.read_bytes() == CONTENT
+    assert locate(source(server + "good"), tmp_path, download=True).path.read_bytes() == CONTENT
     assert Handler.ranges == ["bytes=15-", None]
     # a whole .part, of a process killed before it could rename
     (tmp_path / "SET" / "some.txt").rename(part)
-    assert locate(source(server + "good"), tmp_path).path.read_bytes() == CONTENT
+    assert locate(source(server + "good"), tmp_path, download=True).path.read_bytes() == CONTENT
 
 
 def test_servers_without_ranges(server: str, tmp_path: Path) -> None:
     Handler.cut_after = [5_000]
-    assert locate(source(server + "cut-norange"), tmp_path).path.read_bytes() == CONTENT
+    assert locate(source(server + "cut-norange"), tmp_path, download=True).path.read_bytes() == CONTENT
 
 
 def test_not_found_names_file_address_and_place(server: str, tmp_path: Path) -> None:
     with pytest.raises(DownloadError) as caught:
-        locate(source(server + "missing"), tmp_path)
+        locate(source(server + "missing"), tmp_path, download=True)
     message = str(caught.value)
     assert message.startswith(f"some.txt is not in {tmp_path}, and could not be had from {server}missing")
     assert "the server answered 404" in message
@@ -140,7 +140,7 @@ def refusing_address() -> str:
 def test_no_network_is_one_error_within_seconds(server: str, tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(DownloadError, match=r"ConnectionError, is there a network\?.*CLOSERLOOK_DATA_DIR"):
-        locate(source(refusing_address() + "x"), tmp_path)
+        locate(source(refusing_address() + "x"), tmp_path, download=True)
     assert time.monotonic() - started < 5
     assert can_reach(server)
     assert not can_reach(refusing_address())
@@ -150,7 +150,7 @@ def test_no_network_is_one_error_within_seconds(server: str, tmp_path: Path) -> 
 def test_offline_means_not_even_trying(server: str, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "1")
     with pytest.raises(DownloadError, match=f"not downloaded because of {name}=1"):
-        locate(source(server + "good"), tmp_path)
+        locate(source(server + "good"), tmp_path, download=True)
     monkeypatch.setenv(name, "0")
     with pytest.raises(DownloadError, match="downloads are switched off"):
         locate(source(server + "good"), tmp_path, download=False)
@@ -159,15 +159,15 @@ def test_offline_means_not_even_trying(server: str, tmp_path: Path, name: str, m
 
 def test_files_of_the_user_are_found_in_both_layouts_and_never_overwritten(server: str, tmp_path: Path) -> None:
     (tmp_path / "some.txt").write_text("mine")
-    located = locate(source(server + "good"), tmp_path)
+    located = locate(source(server + "good"), tmp_path, download=True)
     assert located.path == tmp_path / "some.txt"
     assert located.note is not None
     assert located.note.startswith("some.txt is not a known version (SHA-256 ")
     wanted = replace(source(server), other_versions={file_checksum(tmp_path / "some.txt"): "an older one"})
-    assert locate(wanted, tmp_path).note == "some.txt is not the released file: an older one."
+    assert locate(wanted, tmp_path, download=True).note == "some.txt is not the released file: an older one."
     (tmp_path / "SET").mkdir()
     (tmp_path / "SET" / "some.txt").write_bytes(CONTENT)
-    assert locate(source(server + "good"), tmp_path).note is None
+    assert locate(source(server + "good"), tmp_path, download=True).note is None
     assert Handler.ranges == []
 
 
@@ -183,10 +183,10 @@ def test_where_downloads_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ser
     damaged = cache_dir(None) / "SET" / "some.txt"
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(CONTENT[:-1])
-    assert locate(source(server + "good", BLOB), None).path.read_bytes() == CONTENT
+    assert locate(source(server + "good", BLOB), None, download=True).path.read_bytes() == CONTENT
     (tmp_path / "file").write_text("")
     monkeypatch.undo()
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "file" / name)
     with pytest.raises(DownloadError, match="cannot make the folder"):
-        locate(source(server + "good"), None)
+        locate(source(server + "good"), None, download=True)

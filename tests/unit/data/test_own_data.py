@@ -186,17 +186,47 @@ def test_pairs_by_markers_from_csv_with_own_markers(tmp_path: Path) -> None:
 BAD_ROWS: list[tuple[str, list[dict[str, Any]], dict[str, Any], str]] = [
     ("text", [{"body": "a", "label": "b"}], {}, "no column 'text'; it has 'body', 'label'.*task.text_column"),
     ("text", [{"text": "a", "y": "b"}], {}, "no column 'label'.*task.label_column"),
-    ("text", [{"text": "a", "label": "x"}, {"text": " ", "label": "y"}], {}, "row 2: text ' '; expected a text"),
-    ("text", [{"text": "a", "label": "x"}, {"text": None, "label": "y"}], {}, "row 2: text None"),
-    ("text", [{"text": "a", "label": "x"}, {"text": "b", "label": None}], {}, "row 2: label None; expected a name"),
-    ("text", [{"text": "a", "label": 0.5}, {"text": "b", "label": 1.0}], {}, "row 1: label 0.5; expected a name or"),
+    (
+        "text",
+        [{"text": "a", "label": "x"}, {"text": " ", "label": "y"}],
+        {},
+        r"row 2 .line 2.: text ' '; .*task.on_empty=skip",
+    ),
+    ("text", [{"text": "a", "label": "x"}, {"text": None, "label": "y"}], {}, r"row 2 .line 2.: text None"),
+    (
+        "text",
+        [{"text": "a", "label": "x"}, {"text": "b", "label": None}],
+        {},
+        r"row 2 .*: no label; .*task.on_empty=skip",
+    ),
+    ("text", [{"text": "a", "label": 0.5}, {"text": "b", "label": 1.0}], {}, "labels such as 0.5 .*regression"),
+    (
+        "text",
+        [{"text": "a", "label": ["x", "y"]}],
+        {},
+        r"label .* is a list; .*several labels a text",
+    ),
+    ("text", [{"text": "a", "label": "['x', 'y']"}], {}, r"label .* is a list; expected one label"),
+    ("text", [{"text": "a", "label": 1}, {"text": "b", "label": "1.0"}], {}, "'1' and '1.0' are one number written in"),
+    ("text", [{"text": {"x": "a"}, "label": 1}], {}, "text .*; expected a text"),
+    ("text", [{"text": "\ud800", "label": 1}], {}, "half a character"),
     ("text", [{"text": "a", "label": "x"}, {"text": "b", "label": "x"}], {}, "one label only .'x', 2 examples"),
     ("text", [{"text": c, "label": c} for c in "abc"], {}, "every one of the 3 training examples has a label of its"),
     ("text", [{"text": c, "label": "x"} for c in "abc"], {"ignore_labels": ["x"]}, "train split has no examples"),
-    ("token", [{"tokens": ["a"], "tags": ["x", "y"]}], {}, "row 1: 2 labels for 1 words; expected a list with one a"),
-    ("token", [{"tokens": [], "tags": []}], {}, r"row 1: words \[\]; expected a list of words"),
-    ("token", [{"tokens": ["a", ""], "tags": ["x", "y"]}], {}, "row 1: words .*; expected a list of words"),
-    ("token", [{"tokens": ["a"], "tags": "x"}], {}, "row 1: labels 'x' for 1 words"),
+    (
+        "token",
+        [{"tokens": ["a"], "tags": ["x", "y"]}],
+        {},
+        r"row 1 .*: 2 labels for 1 words; expected a",
+    ),
+    ("token", [{"tokens": [], "tags": []}], {}, r"row 1 .*: words \[\]; expected a list of words .*task.on_empty=skip"),
+    (
+        "token",
+        [{"tokens": ["a", ""], "tags": ["x", "y"]}],
+        {},
+        r"row 1 .*: word 2 of 2 is empty.*allow_dropped_w",
+    ),
+    ("token", [{"tokens": ["a"], "tags": "x y"}], {}, r"row 1 .*: 2 labels for 1 words.*task.sentence_column"),
     ("pair", [{"tokens": ["a", "b"], "first": 0, "second": 2, "label": "x"}], {}, "positions 0 and 2; expected two of"),
     ("pair", [{"tokens": ["a", "b"], "first": 1, "second": 1, "label": "x"}], {}, "positions 1 and 1; expected two of"),
     ("pair", [{"tokens": ["a", "b"], "first": "x", "second": 1, "label": "x"}], {}, "position 'x'; expected a whole"),
@@ -230,15 +260,26 @@ def test_bad_character_spans(tmp_path: Path, start: int, end: int, message: str)
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.csv", "text,label\na,1\nb,2,3\n", "cannot be read: ParserError.*line 3"),
-        ("x.csv", "text,label\na,1,\nb,2,\n", "cannot be read: ParserWarning"),
+        ("x.csv", "text,label\na,1\nb,2,3\n", r"line 3: 3 values between ','; expected 2 \('text', 'label'\)"),
+        ("x.csv", "text,label\na,1,\nb,2,\n", "line 2: 3 values"),
         ("x.csv", "text,text\na,1\n", r"header \['text', 'text'\]; expected different"),
-        ("x.csv", "", r"header \[\]; expected different, non-empty column names"),
-        ("x.csv", "text,label\na\n", "row 1: label ''|has no label at all"),
-        ("x.jsonl", '{"text": "a"\n', "cannot be read: "),
-        ("x.jsonl", "", "cannot be read: |no column 'text'|no examples"),
-        ("x.parquet", "not parquet", "cannot be read: ArrowInvalid"),
+        ("x.csv", "", r"line 1: got the header \[\]; expected different, non-empty column names"),
+        ("x.csv", "text,label\n", "has no rows below its header"),
+        ("x.csv", "text,label\na\n", "line 2: 1 values"),
+        ("x.csv", 'text,label\na,1\n"b,2\nc,1\n', "line 3: a row that begins here cannot be read.*task.quoting=false"),
+        ("x.csv", "good,pos\nbad,neg\n", r"no column 'text'; it has 'good', 'pos'.*task.column_names="),
+        ("x.tsv", 'text\tlabel\n"a\tb"\t1\n', "line 2: 3 values between tabs; expected 2.*task.quoting=true"),
+        ("x.jsonl", '{"text": "a"\n', "line 1: is no JSON"),
+        ("x.jsonl", '{"text": "a"}\n[1]\n', r"line 2: row 2 is \[1\]; expected a list of objects"),
+        ("x.jsonl", '{"text": "a", "text": "b"}\n', "names 'text' twice"),
+        ("x.jsonl", "", "has no rows"),
+        ("x.json", "[]", "has no rows"),
+        ("x.json", "3", "holds int, not rows"),
+        ("x.json", '[{"text": "a"},\n{"text" "b"}]', "line 2: is no JSON"),
+        ("x.parquet", "not parquet", "cannot be read as Parquet"),
         ("x.docx", "a", "unknown ending '.docx'; expected one of .csv"),
+        ("x.conll", "a O", "one word a line, for task=token_classification"),
+        ("x.csv.gz", "text,label\na,1\n", r"cannot be read \(Not a gzipped file"),
     ],
 )
 def test_bad_files(tmp_path: Path, name: str, content: str, message: str) -> None:
@@ -247,14 +288,26 @@ def test_bad_files(tmp_path: Path, name: str, content: str, message: str) -> Non
         load("text_classification", data_files={"train": path, "test": path})
 
 
-def test_wrong_encoding(tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".json", ".conll"])
+def test_wrong_encoding(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"x{ending}"
     path.write_bytes(("text,label\n" + "cafe,1\n" * 5_000 + "café,1\n").encode("iso-8859-1"))
-    with pytest.raises(DataError, match="cannot be read: UnicodeDecodeError"):
-        load("text_classification", data_files={"train": str(path), "test": str(path)})
-    path.write_bytes("text,läbel\ncafe,1\n".encode("iso-8859-1"))
-    with pytest.raises(DataError, match=r"the header cannot be read .* expected UTF-8"):
-        load("text_classification", data_files={"train": str(path), "test": str(path)})
+    task = "token_classification" if ending == ".conll" else "text_classification"
+    with pytest.raises(DataError, match=r"line 5002: byte 0xE9 is not UTF-8; expected a UTF-8.*task.encoding=latin-1"):
+        load(task, data_files={"train": str(path), "test": str(path)})
+
+
+def test_other_encodings(tmp_path: Path) -> None:
+    for encoding in ("latin-1", "utf-16", "utf-8-sig", "cp1252"):
+        path = tmp_path / f"{encoding}.csv"
+        path.write_bytes("text,läbel\r\ncafé,1\r\ntéa,2\r\n".encode(encoding))
+        files = {"train": str(path), "test": str(path)}
+        corpus = load("text_classification", data_files=files, label_column="läbel", encoding=encoding)
+        assert texts_of(corpus, "train") == [("café", "1"), ("téa", "2")]
+    with pytest.raises(DataError, match=r"byte 0xFF is not UTF-8.*task.encoding=utf-16"):
+        load("text_classification", dataset=str(tmp_path / "utf-16.csv"))
+    with pytest.raises(DataError, match=r"task.encoding is 'latin-9x'; expected a text encoding"):
+        load("text_classification", dataset=str(path), encoding="latin-9x")
 
 
 def test_bad_sources(tmp_path: Path) -> None:
@@ -291,7 +344,7 @@ def test_a_hub_dataset_is_asked_for_by_its_revision(monkeypatch: pytest.MonkeyPa
         "text_classification", dataset="some/set", dataset_config="en", dataset_revision="abc", test_split=None,
         test_fraction=0.2, text_column="sentence", label_column="y",
     )  # fmt: skip
-    assert asked == [("some/set", {"keep_in_memory": True, "name": "en", "revision": "abc"})]  # no remote code
+    assert asked == [("some/set", {"name": "en", "revision": "abc", "keep_in_memory": True})]  # no remote code
     assert corpus.label_names == ("n", "p")
     assert list(corpus.checksums) == ["some/set:train"]
     assert len(corpus.checksums["some/set:train"]) == 64

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from closerlook.data.checks import Contradiction, contradictions, shared_inputs
 from closerlook.data.corpus import TARGET_WIDTH, Corpus
 from closerlook.data.data_errors import DataError, DataFileError
 from closerlook.data.source_files import PUD, STREUSLE_TRAIN
+from closerlook.data.splits import contradictions
 from closerlook.data.task_settings import TaskSettings
 from closerlook.data.tasks import load_corpus
 
@@ -87,13 +87,18 @@ def test_checksums_and_the_rebuilt_training_file(corpora: dict[str, Corpus]) -> 
 
 def test_the_question_that_has_two_labels(corpora: dict[str, Corpus]) -> None:
     text = "What is the chromosome number of an elephant ?"
-    assert contradictions(corpora["trec50"]) == (
-        Contradiction(text, (), ("NUM:count", "NUM:other"), ("train-0900", "train-5242")),
+    assert contradictions(corpora["trec50"].splits["train"]) == {(text, ()): ["train-0900", "train-5242"]}
+    assert contradictions(corpora["trec6"].splits["train"]) == {}
+    assert contradictions(corpora["pos"].splits["test"]) == {}
+    assert shared(corpora["trec50"], "train", "test") == 10
+    assert corpora["trec50"].notes == (
+        "10 texts of the test split stand in the training split as well.",
+        "1 inputs stand with different labels: no classifier can be right on all of them.",
     )
-    assert contradictions(corpora["trec6"]) == ()
-    assert contradictions(corpora["pos"], "test") == ()
-    assert len(shared_inputs(corpora["trec50"])) == 10
-    assert "10 texts of the test split stand in the training split as well." in corpora["trec50"].notes
+
+
+def shared(corpus: Corpus, first: str, second: str) -> int:
+    return len({t.content for t in corpus.splits[first]} & {t.content for t in corpus.splits[second]})
 
 
 def test_default_task_has_no_leak() -> None:
@@ -101,8 +106,8 @@ def test_default_task_has_no_leak() -> None:
     assert {s: corpus.n_examples(s) for s in corpus.splits} == {"train": 1509, "test": 419, "validation": 168}
     assert sum(corpus.n_examples(s) for s in corpus.splits) == 2096
     for pair in (("train", "test"), ("train", "validation"), ("validation", "test")):
-        assert shared_inputs(corpus, *pair) == ()
-    assert contradictions(corpus, "train", casefold=True) == ()
+        assert shared(corpus, *pair) == 0
+    assert contradictions(corpus.splits["train"]) == {}
     assert len(corpus.label_names) == len(corpus.label_counts("validation")) == 5
 
 
@@ -112,7 +117,7 @@ def test_carved_validation_is_taken_from_training_only(corpora: dict[str, Corpus
     assert carved.n_examples("train") + carved.n_examples("validation") == 5_452
     assert 500 < carved.n_examples("validation") < 560
     assert len(carved.label_names) == 50
-    assert shared_inputs(carved, "train", "validation") == ()
+    assert shared(carved, "train", "validation") == 0
     assert load("trec50", real_data_dir, validation_fraction=0.1) == carved
     assert load("trec50", real_data_dir, validation_fraction=0.1, split_seed=1).splits != carved.splits
 

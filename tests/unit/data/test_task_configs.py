@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from closerlook.data.own_data import OWN_DATA_TASKS
+from closerlook.data.own_data import LEVELS
 from closerlook.data.paper_tasks import PAPER_TASKS
 from closerlook.data.task_settings import TaskSettings
 from closerlook.data.tasks import load_corpus
@@ -27,7 +27,7 @@ def settings_of(path: Path, data_dir: str) -> TaskSettings:
 
 
 def test_every_task_has_a_file() -> None:
-    assert [path.stem for path in FILES] == sorted([*PAPER_TASKS, "bbc_topics", *OWN_DATA_TASKS])
+    assert [path.stem for path in FILES] == sorted([*PAPER_TASKS, "bbc_topics", *LEVELS])
     assert len(FILES) == 10
 
 

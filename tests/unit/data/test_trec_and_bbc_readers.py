@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from closerlook.data.bbc_topics import topics_of_articles
 from closerlook.data.data_errors import DataError, DataFileError
 from closerlook.data.readers.bbc import bbc_folder, read_bbc
 from closerlook.data.readers.trec import read_trec
-from closerlook.data.tasks import bbc_topics
+from closerlook.data.task_settings import TaskSettings
 
 
 def test_trec_lines_in_latin_1_and_in_utf_8(fixture_dir: Path, tmp_path: Path) -> None:
@@ -58,11 +59,11 @@ def write_articles(folder: Path, articles: dict[str, str]) -> Path:
 
 def test_repeated_headlines_are_one_example_and_share_a_split(tmp_path: Path) -> None:
     articles = {f"{topic}/{i:03d}.txt": f"{topic} story {i // 2}\n\nBody {i}" for topic in "ab" for i in range(40)}
-    corpus = bbc_topics(folder=write_articles(tmp_path, articles))
+    corpus = topics_of_articles(TaskSettings(), write_articles(tmp_path, articles))
     assert (corpus.n_examples("train"), corpus.n_examples("test")) == (32, 8)
     assert corpus.label_counts("test") == {"a": 4, "b": 4}
     assert corpus.notes == ("40 of 80 articles repeat an earlier headline and are left out.",)
-    whole = bbc_topics("article", folder=tmp_path)
+    whole = topics_of_articles(TaskSettings(text_part="article"), tmp_path)
     heads = {split: {(t.text or "").split(" Body")[0] for t in whole.splits[split]} for split in whole.splits}
     assert (whole.n_examples("train"), whole.n_examples("test")) == (64, 16)
     assert not heads["train"] & heads["test"]
@@ -71,7 +72,7 @@ def test_repeated_headlines_are_one_example_and_share_a_split(tmp_path: Path) ->
 
 def test_one_headline_under_two_topics_is_kept_twice_in_one_split(tmp_path: Path) -> None:
     articles = {f"{topic}/{i:03d}.txt": f"story {i}\n\nBody {topic}" for topic in "ab" for i in range(20)}
-    corpus = bbc_topics(folder=write_articles(tmp_path, articles))
+    corpus = topics_of_articles(TaskSettings(), write_articles(tmp_path, articles))
     assert corpus.n_examples("train") + corpus.n_examples("test") == 40
     assert not {t.text for t in corpus.splits["train"]} & {t.text for t in corpus.splits["test"]}
 
@@ -82,4 +83,4 @@ def test_bad_bbc_input(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match="an empty article"):
         read_bbc(write_articles(tmp_path, {"a/1.txt": " \n"}))
     with pytest.raises(DataError, match="text_part is 'body'; expected 'headline' or 'article'"):
-        bbc_topics("body")
+        topics_of_articles(TaskSettings(text_part="body"), tmp_path)

@@ -173,3 +173,38 @@ def test_what_cannot_be_read_is_refused_at_load(name: str, folder_of: Callable[[
 def test_every_architecture_of_the_builder_is_tried(tiny_models: ModuleType) -> None:
     assert {*FAST, *SLOW, *REFUSED} == set(tiny_models.NAMES)
     assert len(tiny_models.NAMES) == 42
+
+
+@pytest.mark.parametrize("name", ["llama3", "t5", "bert"])
+def test_the_last_layer_is_stored_before_or_after_the_final_norm(name: str, folder_of: Callable[[str], Path]) -> None:
+    loaded = load_encoder(ModelSettings(name=name, source=str(folder_of(name))))
+    corpus = Corpus("t", "sentence", {"train": (LabeledText("a", (Target((), "x"),), text=TEXTS[1]),)}, ("x",))
+    batch = encode_split(corpus, "train", loaded.tokenizer).collate([0])
+    after, before = PooledEncoder(loaded, "sentence"), PooledEncoder(loaded, "sentence", final_norm=False)
+    after.sentence_pooling = before.sentence_pooling = "last"
+    with torch.no_grad():
+        normed, raw = after.layers(batch, (0, 1, 2)), before.layers(batch, (0, 1, 2))
+        assert torch.equal(normed[2], before(batch))  # what is trained does not change
+    assert torch.equal(normed[0], raw[0])
+    assert torch.equal(normed[1], raw[1])
+    if name == "bert":
+        assert torch.equal(normed[2], raw[2])
+        assert not any("final norm" in note for note in (*after.notes, *before.notes))
+        return
+    weight = loaded.backbone.get_submodule(str(loaded.facts.final_norm)).weight.detach()
+    by_hand = weight * raw[2] / (raw[2].square().mean(dim=-1, keepdim=True) + 1e-6).sqrt()  # RMS norm
+    torch.testing.assert_close(normed[2], by_hand, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(normed[2], raw[2], rtol=0.01)
+    assert any("after the model's final norm" in note for note in after.notes)
+    assert any("before the model's final norm" in note for note in before.notes)
+
+
+def test_a_causal_model_gives_every_text_its_own_vector(folder_of: Callable[[str], Path]) -> None:
+    folder = folder_of("llama3")
+    encoder, vectors = ours(folder, "sentence", [LabeledText(t, (Target((), "x"),), text=t) for t in TEXTS])
+    assert encoder.sentence_pooling == "last"
+    assert all(len(np.unique(layer.round(4), axis=0)) == len(TEXTS) for layer in vectors[1:])
+    loaded = load_encoder(ModelSettings(name="t", source=str(folder), sentence_pooling="cls"))
+    with pytest.raises(ModelError, match="in a causal model sees nothing of the text"):
+        PooledEncoder(loaded, "sentence")
+    PooledEncoder(loaded, "word")  # words are read as ever

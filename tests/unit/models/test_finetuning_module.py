@@ -1,14 +1,23 @@
 import itertools
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
+from sklearn.metrics import f1_score
+from torchmetrics.classification import MulticlassF1Score
 
+from closerlook.data.corpus import Corpus, LabeledText, Target
+from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import ModelSettings
 from closerlook.models.finetuning_module import FineTuningModule, linear_schedule
 from closerlook.models.loading import load_encoder
+from closerlook.models.macro_f1 import MacroF1
+from closerlook.models.model_error import ModelError
 
 
 @pytest.fixture
@@ -48,5 +57,81 @@ def test_frozen_encoder_trains_the_head_only(tiny_bert: Path) -> None:
 
 
 def test_wrong_warmup_is_refused(module: FineTuningModule) -> None:
-    with pytest.raises(ValueError, match=r"finetuning\.warmup_fraction is 2.*; expected 0 to 1"):
+    with pytest.raises(ModelError, match=r"finetuning\.warmup_fraction is 2.*; expected 0 to 1"):
         FineTuningModule(module.encoder, 3, optimizer=partial(torch.optim.AdamW, lr=1.0), warmup_fraction=2)
+
+
+def fit(tiny_bert: Path, rate: float = 1e-3, **trainer: Any) -> FineTuningModule:
+    words = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"]
+    texts = tuple(
+        LabeledText(str(i), (Target((1,), "xyz"[i % 3]),), words=tuple(words[i % 4 : i % 4 + 4])) for i in range(12)
+    )
+    loaded = load_encoder(ModelSettings(name="t", source=str(tiny_bert)))
+    corpus = Corpus("t", "word", {"train": texts, "test": texts}, ("x", "y", "z"))
+    data = CorpusDataModule(corpus, loaded.tokenizer, batch_size=4, **loaded.encoding_options())
+    module = FineTuningModule(
+        PooledEncoder(loaded, "word"), 3, optimizer=partial(torch.optim.AdamW, lr=rate, fused=True), warmup_fraction=0.0
+    )
+    runner = pl.Trainer(
+        accelerator="cpu", devices=1, max_epochs=2, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0, **trainer,
+    )  # fmt: skip
+    runner.fit(module.train(), datamodule=data)
+    assert np.isfinite(runner.test(module, datamodule=data, verbose=False)[0]["test/loss"])
+    return module
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's advice is not what is tested
+@pytest.mark.parametrize("clip", [None, 1.0])
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"])
+def test_every_precision_trains_with_clipping_and_a_fused_optimizer(
+    precision: Any, clip: float | None, tiny_bert: Path
+) -> None:
+    module = fit(tiny_bert, precision=precision, gradient_clip_val=clip)
+    untuned = load_encoder(ModelSettings(name="t", source=str(tiny_bert))).backbone
+    name = "encoder.layer.1.output.dense.weight"
+    tuned = module.encoder.backbone.get_parameter(name)
+    assert torch.isfinite(tuned).all()
+    assert not torch.equal(tuned.float(), untuned.get_parameter(name).to(tuned.dtype).float())
+    (group, *_) = module.trainer.optimizers[0].param_groups
+    assert group["fused"] is not ("mixed" in precision and clip is not None)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_clipping_in_mixed_precision_bounds_the_gradients(tiny_bert: Path) -> None:
+    norms = []
+
+    class Watch(pl.Callback):
+        def on_before_optimizer_step(self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: Any) -> None:
+            norms.append(torch.nn.utils.get_total_norm([p.grad for p in module.parameters() if p.grad is not None]))
+
+        def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *args: Any) -> None:
+            norms.append(torch.nn.utils.get_total_norm([p.grad for p in module.parameters() if p.grad is not None]))
+
+    fit(tiny_bert, precision="bf16-mixed", gradient_clip_val=0.01, callbacks=[Watch()])
+    before, after = norms[::2], norms[1::2]
+    assert min(before) > 0.02
+    assert max(after) <= 0.0101
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_first_loss_that_is_not_finite_stops_the_training(tiny_bert: Path) -> None:
+    with pytest.raises(ModelError, match=r"diverged: the training loss is nan after [12] updates.*learning_rate \(now"):
+        fit(tiny_bert, rate=1e30)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_last_update_that_diverges_is_found_by_the_test(tiny_bert: Path) -> None:
+    with pytest.raises(ModelError, match=r"diverged: the test loss is nan after 1 updates"):
+        fit(tiny_bert, rate=1e38, max_steps=1)
+
+
+def test_macro_f1_is_that_of_scikit_learn_and_torchmetrics() -> None:
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 40, 300), rng.integers(0, 45, 300)  # classes 45 to 49 never occur
+    ours, theirs = MacroF1(50), MulticlassF1Score(50, average="macro")
+    for part in np.array_split(np.arange(300), 7):
+        ours.update(torch.from_numpy(predicted[part]), torch.from_numpy(labels[part]))
+        theirs.update(torch.from_numpy(predicted[part]), torch.from_numpy(labels[part]))
+    assert float(ours.compute()) == pytest.approx(f1_score(labels, predicted, average="macro"), abs=1e-6)
+    assert float(ours.compute()) == pytest.approx(float(theirs.compute()), abs=1e-6)

@@ -16,8 +16,8 @@ import pytest
 from closerlook import measures as m
 from closerlook.report import build_report
 from closerlook.report.build import render_report
+from closerlook.report.findings import label_rows, sentences, summary_rows
 from closerlook.report.sections import Section, sections
-from closerlook.report.summary import label_rows, sentences, summary_rows
 from closerlook.results.rows import ResultRow, to_table
 from closerlook.results.run import RunResults, load_run
 from closerlook.results.tables import rows_of

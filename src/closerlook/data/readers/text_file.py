@@ -1,47 +1,48 @@
-"""Text files as numbered lines: one place that knows about encodings, line ends and NUL bytes."""
+"""Text files as numbered lines: one place that knows about encodings, compression, line ends and NUL bytes."""
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from closerlook.data.data_errors import DataFileError
+from closerlook.data.data_errors import DataError, DataFileError
+
+Block = list[tuple[int, str]]
+"""Numbered lines that belong together."""
 
 
-def read_text(path: Path, fallback: str | None = None) -> str:
-    """The file as text: UTF-8 (a byte order mark is dropped), else the fallback encoding.
+def read_text(path: Path, encoding: str = "utf-8", fallback: str | None = None) -> str:
+    """The file as text; a byte order mark is dropped, ``.gz`` is unpacked.
 
     Args:
         path: The file.
-        fallback: Encoding of files that are not UTF-8; None makes those an error.
+        encoding: Its encoding.
+        fallback: Encoding of files that do not keep to ``encoding``; None makes those an error.
 
     Raises:
-        DataFileError: Missing, unreadable, wrong encoding, or NUL bytes.
+        DataFileError: Missing, unreadable, in another encoding, or with NUL bytes.
+        DataError: There is no such encoding.
     """
+    data = _read_bytes(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataFileError(
-            path, None, f"cannot be read ({error.strerror or error})", "Expected a text file: check the path"
-        ) from error
-    try:
-        text = data.decode("utf-8-sig")
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
         if fallback is None:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise DataFileError(
-                path,
-                line,
-                f"byte 0x{data[error.start]:02X} is not UTF-8; expected a UTF-8 file",
-                "Convert it first, e.g. with iconv -f latin1 -t utf-8",
-            ) from error
+            raise _wrong_encoding(path, data, error) from error
         text = data.decode(fallback)
+    except LookupError as error:
+        raise DataError(
+            f"task.encoding is {encoding!r}; expected a text encoding that Python knows, such as utf-8, latin-1, "
+            "cp1252 or utf-16"
+        ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DataFileError(
-            path, line, "a NUL byte; expected text", "Is it UTF-16 or a binary file? Convert it to UTF-8 text"
+            path, line, "a NUL byte; expected text", "Is it a binary file, or UTF-16 (task.encoding=utf-16)?"
         )
-    return text
+    return text.removeprefix("\ufeff")
 
 
 def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -54,9 +55,9 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
         yield number, line.removesuffix("\r")
 
 
-def blocks(text: str) -> Iterator[list[tuple[int, str]]]:
+def blocks(text: str) -> Iterator[Block]:
     """Runs of numbered non-blank lines: the sentences of CoNLL-like files."""
-    block: list[tuple[int, str]] = []
+    block: Block = []
     for number, line in numbered_lines(text):
         if line.strip():
             block.append((number, line))
@@ -65,3 +66,23 @@ def blocks(text: str) -> Iterator[list[tuple[int, str]]]:
             block = []
     if block:
         yield block
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if path.suffix.lower() == ".gz" else data
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataFileError(path, None, f"cannot be read ({reason})", "Expected a text file: check the path") from error
+
+
+def _wrong_encoding(path: Path, data: bytes, error: UnicodeDecodeError) -> DataFileError:
+    line_end = b"\n" if b"\n" in data else b"\r"
+    utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    return DataFileError(
+        path,
+        data.count(line_end, 0, error.start) + 1,
+        f"byte 0x{data[error.start]:02X} is not {error.encoding.upper()}; expected a {error.encoding.upper()} file",
+        f"Say what it is with task.encoding={'utf-16' if utf16 else 'latin-1'} (your own data), or convert the file",
+    )

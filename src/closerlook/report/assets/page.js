@@ -21,7 +21,7 @@
     const title = layout.title && layout.title.text;
     delete layout.title;
     layout.margin = { ...layout.margin, t: Math.max((layout.margin.t || 56) - 28, 24) };
-    if (narrow()) layout.margin = { ...layout.margin, l: Math.min(layout.margin.l, 48) };
+    if (narrow() && !layout.meta) layout.margin = { ...layout.margin, l: Math.min(layout.margin.l, 48) };
     return { data: structuredClone(figure.data), layout, title };
   }
 
@@ -56,6 +56,27 @@
     document.querySelectorAll("tbody[data-choice]").forEach((body) => { body.hidden = body.dataset.choice !== label; });
     document.querySelectorAll("tbody[data-split]").forEach((body) => { body.hidden = body.dataset.split !== chosen("split"); });
   }
+
+  // A box that hides a part of its content says so: it fades at that edge, can be reached with the keyboard, and a
+  // table has a line of text above it.
+  function markScrolling(box) {
+    const hidden = box.scrollWidth - box.clientWidth;
+    const more = [box.scrollLeft > 2 && "left", box.scrollLeft < hidden - 2 && "right"].filter(Boolean).join(" ");
+    box.dataset.more = more;
+    if (hidden > 2) box.tabIndex = 0;
+    if (box.tagName !== "DIV") return;
+    let hint = box.previousElementSibling;
+    if (!hint || !hint.classList.contains("scrolls")) {
+      hint = Object.assign(document.createElement("p"), { className: "scrolls", textContent: "Scrolls sideways \u2194" });
+      box.before(hint);
+    }
+    hint.hidden = hidden <= 2;
+  }
+  const watcher = new ResizeObserver((entries) => entries.forEach(({ target }) => markScrolling(target.closest(".scroll"))));
+  document.querySelectorAll(".scroll").forEach((box) => {
+    box.addEventListener("scroll", () => markScrolling(box), { passive: true });
+    [box, ...box.children].forEach((part) => watcher.observe(part));
+  });
 
   const parse = (cell, text) => {
     if (text) return cell.textContent.toLowerCase();

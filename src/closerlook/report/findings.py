@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from closerlook import measures as m
-from closerlook.number_text import number_text
+from closerlook.number_text import counted, number_text
 from closerlook.results.tables import (
     SUMMARY_MEASURES,
     Change,
@@ -27,7 +27,6 @@ class SummaryRow:
     """One layer of the before/after table: a :class:`Change` per measure of :data:`SUMMARY_MEASURES`."""
 
     layer: int
-    n_labels: float
     changes: dict[str, Change]
 
 
@@ -36,12 +35,7 @@ def summary_rows(table: pd.DataFrame, split: str) -> list[SummaryRow]:
     layers = sorted({layer for measure in SUMMARY_MEASURES for layer in layers_of(table, measure)})
     return [
         SummaryRow(
-            layer,
-            change_of(table, m.N_LABELS, layer=layer, split=split).after,
-            {
-                measure: change_of(table, measure, layer=layer, split=split_for(measure, split))
-                for measure in SUMMARY_MEASURES
-            },
+            layer, {one: change_of(table, one, layer=layer, split=split_for(one, split)) for one in SUMMARY_MEASURES}
         )
         for layer in layers
     ]
@@ -68,34 +62,35 @@ def _distances(table: pd.DataFrame, layer: int, split: str) -> str:
     change = change_of(table, m.MEAN_MIN_DISTANCE, layer=layer, split=split)
     if not change.known:
         return ""
-    verb, verdict = "rose", "moved the labels apart"
+    verb, verdict, factor = "rose", "moved the labels apart", ""
     if change.after < change.before:
         verb, verdict = "fell", "pulled the labels together"
+    elif change.before > 0:
+        factor = f" ({change.after / change.before:.1f} times)"
     if np.isclose(change.after, change.before, rtol=0.05):
-        verb, verdict = "went", "left the labels about as far apart as they were"
+        verb, verdict, factor = "went", "left the labels about as far apart as they were", ""
     moved = gains(label_series(table, m.MIN_DISTANCE, layer=layer, split=split))
-    each = f"; it grew for {(moved > 0).sum()} of {len(moved)} labels" if len(moved) else ""
-    factor = f" ({change.after / change.before:.1f} times)" if change.before > 0 and verb == "rose" else ""
+    each = f"; it grew for {(moved > 0).sum()} of {counted(len(moved), 'label')}" if len(moved) else ""
+    before, after = (number_text(m.MEAN_MIN_DISTANCE, value) for value in (change.before, change.after))
     return (
         f"Fine-tuning {verdict}: the mean distance from a label to its nearest neighbour at layer {layer} "
-        f"({split}) {verb} from {_number(m.MEAN_MIN_DISTANCE, change.before)} to "
-        f"{_number(m.MEAN_MIN_DISTANCE, change.after)}{factor}{each}."
+        f"({split}) {verb} from {before} to {after}{factor}{each}."
     )
 
 
 def _clusters(table: pd.DataFrame, layer: int, split: str) -> str:
     change = change_of(table, m.N_CLUSTERS, layer=layer, split=split)
-    n_labels = change_of(table, m.N_LABELS, layer=layer, split=split)
-    if not (change.known and n_labels.known):
+    labels = change_of(table, m.N_LABELS, layer=layer, split=split)
+    if not (change.known and labels.known):
         return ""
-    n, linear_before = int(n_labels.after), change.before == n_labels.before
-    if change.after == n:
+    linear_before = change.before == labels.before
+    if change.after == labels.after:
         verdict = "it was linear before, and still is" if linear_before else "it was not linear before, and is now"
     else:
         verdict = "it is no longer linear" if linear_before else "it was not linear before, and is not now"
     return (
-        f"DirectProbe needs {change.before:,.0f} clusters for {n} labels before tuning and {change.after:,.0f} after: "
-        f"{verdict} (linear means one cluster per label)."
+        f"DirectProbe needs {counted(change.before, 'cluster')} for {counted(labels.after, 'label')} before tuning and "
+        f"{change.after:,.0f} after: {verdict} (linear means one cluster per label)."
     )
 
 
@@ -112,24 +107,16 @@ def _accuracy(table: pd.DataFrame, layer: int) -> str:
 
 
 def _movement(table: pd.DataFrame, split: str) -> str:
-    moved = {
-        layer: change_of(table, m.MEAN_DISPLACEMENT, layer=layer, split=split).after
-        for layer in layers_of(table, m.MEAN_DISPLACEMENT, split)
-    }
-    moved = {layer: value for layer, value in moved.items() if np.isfinite(value)}
+    layers = layers_of(table, m.MEAN_DISPLACEMENT, split)
+    ends = {layer: change_of(table, m.MEAN_DISPLACEMENT, layer=layer, split=split).after for layer in layers}
+    moved = {layer: value for layer, value in ends.items() if np.isfinite(value)}
     if len(moved) < 2:
         return ""
-    most, least = max(moved, key=moved.__getitem__), min(moved, key=moved.__getitem__)
+    most, least = max(moved, key=lambda layer: moved[layer]), min(moved, key=lambda layer: moved[layer])
+    far, near = (number_text(m.MEAN_DISPLACEMENT, value) for value in (moved[most], moved[least]))
     kept = change_of(table, m.SIMILARITY_TO_FIRST, layer=most, split=split).after
-    order = f"; there, label distances correlate {kept:.2f} with those before tuning" if np.isfinite(kept) else ""
-    return (
-        f"Layer {most} moved most (label centroids by {moved[most]:.2f} on average) and layer {least} "
-        f"least ({moved[least]:.2f}){order}."
-    )
-
-
-def _number(measure: str, value: float) -> str:
-    return number_text(measure, value)
+    order = f"; its label distances correlate {kept:.2f} with those before tuning" if np.isfinite(kept) else ""
+    return f"Layer {most} moved most (label centroids by {far} on average{order}) and layer {least} least ({near})."
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from closerlook.data.checks import contradictions, shared_inputs
-from closerlook.data.corpus import Corpus, LabeledText, Target
+from closerlook.data.corpus import LabeledText, Target
 from closerlook.data.data_errors import DataError
-from closerlook.data.splits import build_corpus, carve, limit_texts
+from closerlook.data.splits import build_corpus, carve, contradictions, limit_texts
+from closerlook.data.task_settings import TaskSettings
 
 
 def raw(text_id: str, text: str, label: str) -> LabeledText:
@@ -50,29 +50,39 @@ def test_carving_is_stratified() -> None:
 
 def test_contradictions_of_words_look_at_positions() -> None:
     train = (
-        pair("a", "x y z", "p"), pair("b", "x y z", "q"), pair("c", "x y z", "r", first=2), pair("d", "X y z", "q"),
-        pair("e", "x y z", "p"),
-    )  # fmt: skip
-    corpus = Corpus("t", "pair", {"train": train, "test": (pair("f", "x y z", "p"),)}, ("p", "q", "r"))
-    (found,) = contradictions(corpus)
-    assert found.example_ids == ("a/0-1", "b/0-1", "e/0-1")
-    assert (found.text, found.words, found.labels) == ("x y z", (0, 1), ("p", "q", "p"))
-    (folded,) = contradictions(corpus, casefold=True)
-    assert len(folded.labels) == 4
-    assert contradictions(corpus, "test") == ()
-    assert shared_inputs(corpus) == ("x y z",)
+        pair("a", "x y z", "p"),
+        pair("b", "x y z", "q"),
+        pair("c", "x y z", "r", first=2),
+        pair("d", "X y z", "q"),
+        pair("e", "x  y z", "p"),
+    )
+    assert contradictions(train) == {("x y z", (0, 1)): ["a/0-1", "b/0-1", "e/0-1"]}
+    assert contradictions(train[2:]) == {}
+
+
+def test_pairs_of_texts_are_one_input() -> None:
+    def both(text_id: str, first: str, second: str, label: str) -> LabeledText:
+        return LabeledText(text_id, (Target((), label),), text=first, second_text=second)
+
+    train = (both("a", "x y", "z", "p"), both("b", "x", "y z", "q"), both("c", "x  y", "z", "q"))
+    assert contradictions(train) == {("x y\nz", ()): ["a", "c"]}
+    assert train[0].form(0) == "x y || z"
+    kept, carved = carve(tuple(both(str(i), "same", str(i), "p") for i in range(10)), 0.5, 0)
+    assert (len(kept), len(carved)) == (5, 5)
+    with pytest.raises(ValueError, match="a second text needs a first one"):
+        LabeledText("a", (), words=("x",), second_text="y")
 
 
 def test_ids_that_stand_twice_are_refused() -> None:
     train = (raw("a", "one", "p"), raw("b", "two", "q"), raw("c", "three", "q"))
     with pytest.raises(DataError, match=r"text id 'b' stands twice \(in train and test\)"):
-        build_corpus("t", "sentence", {"train": train, "test": (raw("b", "new", "p"),)})
+        build_corpus(TaskSettings(name="t"), "sentence", {"train": train, "test": (raw("b", "new", "p"),)}, {})
     with pytest.raises(DataError, match="the test split has no examples"):
-        build_corpus("t", "sentence", {"train": train, "test": ()})
+        build_corpus(TaskSettings(name="t"), "sentence", {"train": train, "test": ()}, {})
 
 
-def test_unseen_labels_are_told() -> None:
+def test_unseen_labels_are_noted() -> None:
     train = tuple(raw(str(i), f"text {i}", "ab"[i % 2]) for i in range(4))
-    corpus = build_corpus("t", "sentence", {"train": train, "test": (raw("x", "new", "c"),)})
+    corpus = build_corpus(TaskSettings(name="t"), "sentence", {"train": train, "test": (raw("x", "new", "c"),)}, {})
     assert corpus.label_names == ("a", "b")
     assert corpus.notes == ("1 test examples have labels that training has not (c).",)
