@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from closerlook.data.task_settings import TaskSettings
 from closerlook.models.encoder_settings import FineTuningSettings, ModelSettings, SnapshotSettings
-from closerlook.stored_yaml import HIDDEN, each_text, hide, read_yaml, show
 
 
 @dataclass
@@ -120,12 +120,15 @@ class ProbeConfig:
         released_dir: Instead of a run: a folder of the released DirectProbe code.
         as_released: With ``released_dir``: drop clusters of 5 points or fewer and write 0 for missing
             pairs, as the released code does.
-        output_dir: Where results of ``vectors`` or ``released_dir`` go.
+        output_dir: Where results go: of ``vectors`` or ``released_dir``, of joined ``runs``, or of a ``run_dir`` that
+            cannot be written to; null = beside what is read.
         probe: Named probe nodes.
         steps: ``all``, ``first_last``, or a list of steps.
         layers: ``all``, ``blocks`` (without the embeddings), ``last``, or a list of layers.
         splits: Splits to look at.
         scopes: Steps, layers and splits of single probes, by name; one mapping or a list of them.
+        trust_remote_code: Run code that comes with a run's model, to rebuild its encoder (``random_encoder``,
+            ``cross_task``). What the run's own files say of it is not followed: they may come from somebody else.
         random_encoder: Also run the classifier probes on an untrained encoder of the same architecture.
         n_jobs: Processes; -1 = all cores.
         cluster: Spread the work over a cluster: ``dask``, ``ray``, ``dask@tcp://host:8786`` or ``ray@host:6379``.
@@ -153,6 +156,7 @@ class ProbeConfig:
     layers: Any = "all"
     splits: list[str] = field(default_factory=lambda: ["train", "test"])
     scopes: dict[str, Any] = field(default_factory=dict)
+    trust_remote_code: bool = False
     random_encoder: bool = False
     n_jobs: int = -1
     cluster: str | None = None
@@ -209,43 +213,66 @@ def typed(config: DictConfig) -> Any:
 
 def as_yaml(config: TrainConfig) -> str:
     """The settings as ``config.yaml`` holds them."""
-    return OmegaConf.to_yaml(OmegaConf.create(each_text(asdict(config), hide))).replace(HIDDEN, "${")
+    return OmegaConf.to_yaml(OmegaConf.create(_each_text(asdict(config), _hide))).replace(_HIDDEN, "${")
 
 
 def stored(run_dir: Path) -> TrainConfig:
-    """The settings of a run, as its ``config.yaml`` holds them.
-
-    A run directory may come from anybody: nothing in it is looked up (``${oc.env:...}`` is a text like any other).
-    Settings that the run's version did not have take their default.
-
-    Args:
-        run_dir: The run's directory.
+    """The settings of a run, as its ``config.yaml`` holds them; see :func:`from_plain`.
 
     Raises:
         RunError: The file is missing or damaged, or holds a setting that this version does not know.
     """
     from closerlook.results.run import RunError  # brings pandas along, which start-up does without
+    from closerlook.results.run_dir import RunDir
 
-    path = Path(run_dir) / "config.yaml"
+    plain = RunDir(Path(run_dir)).config()
+    if not plain:
+        raise RunError(f"{run_dir} has no config.yaml, so how it was trained is not known. Train it again")
+    return from_plain(plain | {"run_dir": str(run_dir)})  # it may have been moved
+
+
+def from_plain(plain: dict[str, Any]) -> TrainConfig:
+    """The settings of a run from plain values.
+
+    A run directory may come from anybody: nothing in them is looked up (``${oc.env:...}`` is a text like any other).
+    Settings that the run's version did not have take their default.
+
+    Raises:
+        RunError: A setting is of another type, or not known in this version.
+    """
+    from closerlook.results.run import RunError  # brings pandas along, which start-up does without
+
     try:
-        plain = OmegaConf.create(each_text(read_yaml(path), hide))
-        own = {"run_dir": hide(str(run_dir))}  # it may have been moved
-        config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), plain, own))
-    except FileNotFoundError:
-        raise RunError(f"{run_dir} has no config.yaml, so how it was trained is not known. Train it again") from None
-    except (OSError, ValueError, OmegaConfBaseException) as error:
+        hidden = OmegaConf.create(_each_text({"run_dir": ""} | plain, _hide))
+        return _shown(OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), hidden)))
+    except (ValueError, TypeError, OmegaConfBaseException) as error:
         raise RunError(
-            f"{path} cannot be read ({' '.join(str(error).split())[:200]}): expected the settings that train.py of "
-            "this version wrote. Train the run again with overwrite=true"
+            f"the settings of the run in {plain.get('run_dir')} cannot be read ({' '.join(str(error).split())[:200]}): "
+            "expected those that train.py of this version wrote. Train the run again with overwrite=true"
         ) from error
-    return _shown(config)
+
+
+_HIDDEN = "$\ue000{"
+"""Stands for ``${`` while OmegaConf is at work, so that it resolves nothing."""
+
+
+def _hide(text: str) -> str:
+    return text.replace("${", _HIDDEN)
 
 
 def _shown(tree: Any) -> Any:
     """The same settings with ``${`` in its place again, also inside dataclasses."""
     if is_dataclass(tree) and not isinstance(tree, type):
         return type(tree)(**{one.name: _shown(getattr(tree, one.name)) for one in fields(tree)})
-    return each_text(tree, show)
+    return _each_text(tree, lambda text: text.replace(_HIDDEN, "${"))
+
+
+def _each_text(tree: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(tree, dict):
+        return {key: _each_text(value, change) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_each_text(value, change) for value in tree]
+    return change(tree) if isinstance(tree, str) else tree
 
 
 def register() -> None:

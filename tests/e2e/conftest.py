@@ -41,10 +41,10 @@ def small(tiny_bert: Path) -> tuple[str, ...]:
 def probed_run(small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was trained with live probes, then probed, with W&B offline."""
     from closerlook.pipelines.fine_tune import train
-    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.probe_run import probe
 
     run_dir = tmp_path_factory.mktemp("runs") / "seed-0"
     train(compose_config("train", f"run_dir={run_dir}", "callbacks=probe", *small))
-    outcome = probe(compose_config("probe", f"run_dir={run_dir}", "n_jobs=1"))
-    assert not outcome.failed
+    outcome = probe(typed(compose_config("probe", f"run_dir={run_dir}", "n_jobs=1")))
+    assert not outcome.probes.failed
     return run_dir

@@ -159,7 +159,7 @@ TRAIN_CASES = [
     Case("vectors that are not finite", "vector of (train|test) example", "got NaN or infinity", "expected numbers", "Lower the learning rate", ("finetuning.learning_rate=1e30",)),
     Case("a dataset id that is not to be had", "dataset 'no-such/dataset'", "not in the cache", "not looked for on the hub", "Check the id", ("task=text_classification", "task.dataset=no-such/dataset")),
     Case("a model id that is not to be had", "model 'no-such/model'", "not in the local cache", "local folder with config.json", "Check the id", ("model.source=no-such/model",)),
-    Case("a folder without a model", "data has", "has no model.safetensors", "Only safetensors", "Convert them", ("model.source={folder}",), {"config.json": "{}"}),
+    Case("a folder without a model", "data has", "has no weights", "expected model.safetensors or", "Write them", ("model.source={folder}",), {"config.json": "{}"}),
     Case("a checkpoint that is not there", "ckpt_path=none.ckpt", "no such file", "Leave it null", "to start anew", ("ckpt_path=none.ckpt",)),
 ]  # fmt: skip
 
@@ -222,29 +222,29 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("case", PROBE_CASES, ids=lambda case: case.name)
 def test_probing_refuses(case: Case, finished: Path) -> None:
-    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.probe_run import probe
 
     before = digests(finished)
     with pytest.raises(UserError) as caught:
-        probe(config("probe", f"run_dir={finished}", "n_jobs=1", "logger=none", *case.overrides))
+        probe(typed(config("probe", f"run_dir={finished}", "n_jobs=1", "logger=none", *case.overrides)))
     case.says(str(caught.value))
     assert digests(finished) == before
 
 
 @pytest.mark.parametrize(("file", "change", "message"), [c[1:] for c in DAMAGES], ids=[c[0] for c in DAMAGES])
 def test_a_damaged_run_is_not_probed(file: str, change: Callable[[bytes], bytes], message: str, copied: Path) -> None:
-    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.probe_run import probe
 
     edited(copied, file, change)
     before = digests(copied)
     with pytest.raises(UserError, match=message):
-        probe(config("probe", f"run_dir={copied}", "n_jobs=1", "logger=none", "probe=[geometry]"))
+        probe(typed(config("probe", f"run_dir={copied}", "n_jobs=1", "logger=none", "probe=[geometry]")))
     assert digests(copied) == before
 
 
 def test_a_flipped_bit_fails_the_cells_that_read_it_and_no_others(copied: Path) -> None:
     """The finished cells stay; nothing is computed from the damaged file; the error names it."""
-    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.probe_run import probe
     from closerlook.representations.reader import SnapshotReader
     from closerlook.results.store import ResultStore
 
@@ -253,12 +253,14 @@ def test_a_flipped_bit_fails_the_cells_that_read_it_and_no_others(copied: Path) 
     file = f"snapshots/step-{step:08d}/train/layer-01.part-000.npy"
     edited(copied, file, lambda data: data[:-5] + bytes([data[-5] ^ 16]) + data[-4:])
     options = ("n_jobs=1", "logger=none", "report=false", "probe=[direct]", "probe.direct.min_cluster_size=2")
-    outcome = probe(config("probe", f"run_dir={copied}", *options))
-    assert [(c.key.layer, c.key.split, c.key.step) for c in outcome.failed] == [(1, "train", step)]
-    assert Path(file).name in outcome.failed[0].error
-    assert "Delete the folder" in outcome.failed[0].error
+    outcome = probe(typed(config("probe", f"run_dir={copied}", *options)))
+    assert [(c.key.place.layer, c.key.place.split, c.key.place.step) for c in outcome.probes.failed] == [
+        (1, "train", step)
+    ]
+    assert Path(file).name in outcome.probes.failed[0].error
+    assert "Delete the folder" in outcome.probes.failed[0].error
     after = {cell.key for cell in ResultStore(copied / "results").cells()}
-    assert {key for key in before if key.probe == "linear"} <= after
+    assert {key for key in before if key.place.probe == "linear"} <= after
 
 
 @pytest.mark.parametrize(
@@ -273,8 +275,6 @@ def test_a_flipped_bit_fails_the_cells_that_read_it_and_no_others(copied: Path) 
     ids=["NaN", "labels missing", "words", "one dimension", "missing file"],
 )
 def test_bad_vectors_of_ones_own(content: np.ndarray | None, labels: str, message: str, tmp_path: Path) -> None:
-    from omegaconf import OmegaConf
-
     from closerlook.pipelines.probe_vectors import probe_vectors
 
     if content is not None:
@@ -283,7 +283,7 @@ def test_bad_vectors_of_ones_own(content: np.ndarray | None, labels: str, messag
     before = digests(tmp_path)
     settings = (f"vectors={tmp_path}/X.npy", f"labels={tmp_path}/y.txt", f"output_dir={tmp_path}/out")
     with pytest.raises(UserError, match=message):
-        probe_vectors(OmegaConf.to_container(config("probe", "n_jobs=1", *settings), resolve=True))  # type: ignore[arg-type]
+        probe_vectors(typed(config("probe", "n_jobs=1", *settings)))
     assert digests(tmp_path) == before
 
 
@@ -297,26 +297,26 @@ def own_texts(folder: Path, train: str, test: str) -> tuple[str, ...]:
 
 def train_and_probe(small: tuple[str, ...], tmp_path: Path, *overrides: str) -> tuple[object, object]:
     from closerlook.pipelines.fine_tune import train
-    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.probe_run import probe
 
     trained = train(
         config("train", *small, f"run_dir={tmp_path}/run", "logger=none", "finetuning.epochs=1", *overrides)
     )
     options = ("n_jobs=1", "logger=none", "layers=last", "probe=[direct,centroids,linear,train_test,geometry]")
-    return trained, probe(config("probe", f"run_dir={tmp_path}/run", *options))
+    return trained, probe(typed(config("probe", f"run_dir={tmp_path}/run", *options)))
 
 
 def test_labels_that_training_never_saw_count_as_errors(small: tuple[str, ...], tmp_path: Path) -> None:
     """Not an error: the run goes on, a note says so, and such an example can never be right."""
-    from closerlook.results.run import RunInfo
+    from closerlook.results.run_dir import RunDir
 
     train = "".join(f"text {i},{'xy'[i % 2]}\n" for i in range(8))
     trained, probed = train_and_probe(
         small, tmp_path, *own_texts(tmp_path / "d", train, "text 1,z\ntext 2,z\ntext 3,y\n")
     )
     assert trained.metrics["test/accuracy"] <= 1 / 3 + 1e-6  # type: ignore[attr-defined]
-    assert not probed.failed, probed.failed  # type: ignore[attr-defined]
-    info = RunInfo.load(tmp_path / "run")
+    assert not probed.probes.failed, probed.probes.failed  # type: ignore[attr-defined]
+    info = RunDir(tmp_path / "run").info()
     assert "2 test examples have labels that training has not (z)." in info.notes
     table = probed.table  # type: ignore[attr-defined]
     assert (table[(table.probe == "linear") & (table.measure == "accuracy")].value <= 1 / 3 + 1e-6).all()
@@ -328,7 +328,7 @@ def test_one_example_a_label_is_a_cluster_each(small: tuple[str, ...], tmp_path:
 
     data = own_texts(tmp_path / "d", "first text,x\nsecond one,y\n", "third text,x\nfourth text,y\n")
     _, probed = train_and_probe(small, tmp_path, *data)
-    assert not probed.failed, probed.failed  # type: ignore[attr-defined]
+    assert not probed.probes.failed, probed.probes.failed  # type: ignore[attr-defined]
     reader = SnapshotReader(tmp_path / "run" / "snapshots")
     table = probed.table  # type: ignore[attr-defined]
     direct = table[(table.probe == "direct") & (table.split == "train") & (table.layer == 2)]
@@ -341,7 +341,7 @@ def test_one_example_a_label_is_a_cluster_each(small: tuple[str, ...], tmp_path:
 
 def test_five_labels_of_one_example_each(small: tuple[str, ...], tmp_path: Path) -> None:
     _, probed = train_and_probe(small, tmp_path, "task.limit_train_texts=5", "task.validation_fraction=0")
-    assert not probed.failed, probed.failed  # type: ignore[attr-defined]
+    assert not probed.probes.failed, probed.probes.failed  # type: ignore[attr-defined]
 
 
 def test_a_tokenizer_without_a_fast_version(small: tuple[str, ...], tiny_bert: Path, tmp_path: Path) -> None:

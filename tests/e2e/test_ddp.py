@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.run import RunInfo, load_history
+from closerlook.results.run_dir import RunDir
 from closerlook.results.store import ResultStore
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -62,8 +62,8 @@ def test_probes_of_equal_weights_are_equal(runs: tuple[Path, Path]) -> None:
 
 def test_training_is_recorded_and_counted(runs: tuple[Path, Path]) -> None:
     _, two = runs
-    history = load_history(two)
-    assert RunInfo.load(two).n_updates == 12
+    history = RunDir(two).history()
+    assert RunDir(two).info().n_updates == 12
     assert history["train/loss"].notna().sum() == 12
     assert history["val/accuracy"].notna().sum() == 2
     assert history["test/accuracy"].notna().sum() == 1

@@ -29,7 +29,7 @@ from closerlook.callbacks.checkpoint import RANDOM_STATE_KEY
 from closerlook.cli.one_message import one_clear_message
 from closerlook.config import config_dir, register, typed
 from closerlook.pipelines.fine_tune import train
-from closerlook.pipelines.probe import probe
+from closerlook.pipelines.probe_run import probe
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import RunError
 from closerlook.results.store import ResultStore
@@ -60,7 +60,7 @@ def processes() -> Any:
     """Processes that start with the libraries imported and one thread each."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["closerlook.pipelines.fine_tune", "closerlook.pipelines.probe", "closerlook.callbacks.live_probe",
+        ["closerlook.pipelines.fine_tune", "closerlook.pipelines.probe_run", "closerlook.callbacks.live_probe",
          "closerlook.callbacks.graceful_stop", "closerlook.callbacks.checkpoint", "closerlook.data.datamodule",
          "closerlook.models.finetuning_module", "pytorch_lightning", "transformers", "datasets", "sklearn.linear_model"]
     )  # fmt: skip
@@ -133,7 +133,7 @@ def fingerprint(run_dir: Path) -> dict[str, str]:
     for manifest in sorted(run_dir.glob("snapshots/step-*/*.json")):
         found[manifest.parent.name] = _digest(manifest.read_text())
     found["metrics.csv"] = _digest((run_dir / "metrics.csv").read_text())
-    cells = [(cell.key, cell.rows) for cell in ResultStore(run_dir / "results").cells()]
+    cells = [(cell.key, cell.rows()) for cell in ResultStore(run_dir / "results").cells()]
     found["results"] = _digest([repr(cell) for cell in cells])
     info = json.loads((run_dir / "run.json").read_text())
     found["run.json"] = _digest({key: value for key, value in info.items() if key not in ("created", "git_commit")})
@@ -277,7 +277,7 @@ def test_probe_killed_keeps_finished_cells_and_ends_with_the_same_table(
     finish(processes, probe, job_config)
 
     def rows(folder: Path) -> list[str]:
-        return [repr((cell.key, cell.rows)) for cell in ResultStore(folder / "results").cells()]
+        return [repr((cell.key, cell.rows())) for cell in ResultStore(folder / "results").cells()]
 
     assert rows(run_dir) == rows(whole)
 

@@ -14,9 +14,10 @@ from sklearn.preprocessing import StandardScaler
 from closerlook import measures as m
 from closerlook.config import config_dir, register, typed
 from closerlook.pipelines.fine_tune import train
-from closerlook.pipelines.probe import probe
+from closerlook.pipelines.probe_run import probe
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.run import RunError, RunInfo, load_run
+from closerlook.results.run import RunError
+from closerlook.results.run_dir import RunDir, load_run
 from closerlook.results.store import ResultStore
 
 pytestmark = pytest.mark.e2e
@@ -37,7 +38,7 @@ def values(table: pd.DataFrame, probe_name: str, measure: str, **where: object) 
 
 
 def test_run_directory_describes_the_run_completely(probed_run: Path) -> None:
-    info = RunInfo.load(probed_run)
+    info = RunDir(probed_run).info()
     assert (info.task, info.level, info.model, info.seed) == ("bbc_topics", "sentence", "tiny", 0)
     assert info.label_names == ("business", "entertainment", "politics", "sports", "tech")
     assert (info.n_layers, info.hidden_size, info.n_test) == (2, 32, 40)
@@ -105,23 +106,27 @@ def test_first_snapshot_has_not_moved_and_is_like_itself(probed_run: Path) -> No
 
 def test_live_probes_are_not_computed_again(probed_run: Path) -> None:
     store = ResultStore(probed_run / "results")
-    live = [c for c in store.cells() if c.key.probe == "direct" and c.key.layer == 2 and c.key.split == "train"]
+    live = [
+        c
+        for c in store.cells()
+        if c.key.place.probe == "direct" and c.key.place.layer == 2 and c.key.place.split == "train"
+    ]
     assert len(live) == 3
-    outcome = probe(config("probe", f"run_dir={probed_run}", "n_jobs=1", "logger=none", "report=false"))
-    assert outcome.n_computed == 0
-    assert outcome.n_kept == 18 + 9 + 6  # direct, linear, centroids
+    outcome = probe(typed(config("probe", f"run_dir={probed_run}", "n_jobs=1", "logger=none", "report=false")))
+    assert outcome.probes.n_computed == 0
+    assert outcome.probes.n_kept == 18 + 9 + 6  # direct, linear, centroids
 
 
 def test_other_settings_compute_their_own_cells_and_a_part_can_be_asked_for(probed_run: Path) -> None:
     options = ("n_jobs=1", "logger=none", "report=false", "layers=last", "steps=first_last", "probe=[direct]")
-    outcome = probe(config("probe", f"run_dir={probed_run}", *options))
-    assert (outcome.n_computed, outcome.n_kept) == (0, 4)
+    outcome = probe(typed(config("probe", f"run_dir={probed_run}", *options)))
+    assert (outcome.probes.n_computed, outcome.probes.n_kept) == (0, 4)
     assert set(outcome.table.layer) == {2}
 
 
 def test_results_do_not_depend_on_the_number_of_processes(probed_run: Path, tmp_path: Path) -> None:
     from closerlook.probes.label_distances import DirectProbeAnalysis
-    from closerlook.probes.runner import run_probes
+    from closerlook.probes.runner import plan_cells, run_probes
     from closerlook.probes.space_probe import Scope
 
     reader = SnapshotReader(probed_run / "snapshots")
@@ -129,7 +134,7 @@ def test_results_do_not_depend_on_the_number_of_processes(probed_run: Path, tmp_
     tables = []
     for n_jobs in (1, 2):
         store = ResultStore(tmp_path / str(n_jobs))
-        outcome = run_probes(reader.root, [DirectProbeAnalysis()], scope, store, n_jobs=n_jobs)
+        outcome = run_probes(reader, plan_cells(reader, [DirectProbeAnalysis()], scope), store, n_jobs=n_jobs)
         assert outcome.n_computed == 9
         tables.append(store.table())
     pd.testing.assert_frame_equal(*tables)
@@ -152,7 +157,7 @@ def test_report_is_one_page_that_needs_no_server(probed_run: Path) -> None:
 )
 def test_asking_for_what_is_not_stored_says_what_is(probed_run: Path, override: str, message: str) -> None:
     with pytest.raises(RunError, match=message):
-        probe(config("probe", f"run_dir={probed_run}", "logger=none", override))
+        probe(typed(config("probe", f"run_dir={probed_run}", "logger=none", override)))
 
 
 def test_finished_run_is_skipped_and_another_configuration_refused(probed_run: Path, small: tuple[str, ...]) -> None:
@@ -166,9 +171,9 @@ def test_finished_run_is_skipped_and_another_configuration_refused(probed_run: P
 
 def test_missing_run_says_what_to_pass(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"Pass the directory that train\.py printed"):
-        probe(config("probe", f"run_dir={tmp_path}", "logger=none"))
+        probe(typed(config("probe", f"run_dir={tmp_path}", "logger=none")))
     with pytest.raises(RunError, match="run_dir is not set"):
-        probe(config("probe", "logger=none"))
+        probe(typed(config("probe", "logger=none")))
 
 
 def test_failed_run_is_recorded_with_its_error(small: tuple[str, ...], tmp_path: Path) -> None:
@@ -182,7 +187,7 @@ def test_failed_run_is_recorded_with_its_error(small: tuple[str, ...], tmp_path:
 
 def test_untrained_encoder_is_a_baseline_beside_the_accuracy(probed_run: Path) -> None:
     options = ("n_jobs=1", "logger=none", "report=false", "probe=[linear]", "random_encoder=true")
-    table = probe(config("probe", f"run_dir={probed_run}", *options)).results.table
+    table = probe(typed(config("probe", f"run_dir={probed_run}", *options))).results.table
     baseline = values(table, "linear", m.RANDOM_ENCODER_ACCURACY)
     assert len(baseline) == 3
     assert baseline.between(0, 1).all()

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,13 +16,14 @@ import numpy as np
 import pytest
 
 from closerlook import measures as m
+from closerlook.config import ProbeConfig, typed
 from closerlook.pipelines.cross_task import run_cross_task, task_settings
-from closerlook.pipelines.probe_each import SpaceEnd, probe_each
-from closerlook.pipelines.study import study
+from closerlook.pipelines.join_runs import study
+from closerlook.pipelines.probe_runs import SpaceEnd, probe_runs
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.run import RunError, load_run
+from closerlook.results.run import RunError
+from closerlook.results.run_dir import RunDir, load_run
 from closerlook.results.store import ResultStore
-from closerlook.study.join import CrossOrigin
 from closerlook.study.terminal import cross_text
 
 pytestmark = [
@@ -46,10 +48,10 @@ def tuned(study_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_each(study_module: ModuleType, root: Path, *overrides: str) -> dict[str, SpaceEnd]:
     config = study_module.compose_config("probe", f"runs={root}", "n_jobs=1", "logger=none", *overrides)
     seen: list[SpaceEnd] = []
-    told: list[tuple[float, int]] = []
-    ends = probe_each(config, progress=lambda done, total, what: told.append((done, total)), on_end=seen.append)
+    calls: list[tuple[float, int]] = []
+    ends = probe_runs(typed(config), progress=lambda done, total, what: calls.append((done, total)), on_end=seen.append)
     assert seen == list(ends)
-    assert told == sorted(told)
+    assert calls == sorted(calls)
     return {end.space.name: end for end in ends}
 
 
@@ -67,7 +69,7 @@ def test_every_run_and_every_other_task_is_probed(probed: dict[str, SpaceEnd], t
         assert set(table.layer) == {2}, path
         assert {"direct", "mlp", "similarity"} <= set(table.probe), path
     assert all((tuned / path / "report.html").is_file() for path in OWN)
-    assert CrossOrigin.load(tuned / CROSS[0]) is not None
+    assert RunDir(tuned / CROSS[0]).origin() is not None
     # the examples of the runs of that task, not those of its file in conf/task
     assert load_run(tuned / CROSS[0]).info.n_train == 64
 
@@ -77,9 +79,9 @@ def test_a_pretrained_space_is_probed_once(probed: dict[str, SpaceEnd], tuned: P
     for path in (OWN[1], *CROSS):
         assert (probed[path].n_computed, probed[path].n_kept) == (3, 3), path
     first, other = (ResultStore(tuned / path / "results") for path in (OWN[2], CROSS[1]))
-    keys = [cell.key for cell in first.cells() if cell.key.probe == "direct"]
+    keys = [cell.key for cell in first.cells() if cell.key.place.probe == "direct"]
     shared = [cell for cell in other.cells() if cell.key in keys]
-    assert {cell.key.step for cell in shared} == {0}
+    assert {cell.key.place.step for cell in shared} == {0}
     assert len(shared) == 2  # train and test; after tuning on another task the space is another
 
 
@@ -110,11 +112,11 @@ def test_a_damaged_pretrained_space_is_not_taken_over(tuned: Path, tmp_path: Pat
     content = bytearray(vectors.read_bytes())
     content[500] ^= 1
     vectors.write_bytes(bytes(content))
-    found = run_cross_task(source, task, layers="last", pretrained=donor)
+    found = run_cross_task(RunDir(source), task, layers="last", pretrained=RunDir(donor))
     intact = SnapshotReader(tuned / OWN[2] / "snapshots")
-    ours = SnapshotReader(found.run_dir / "snapshots")
+    ours = SnapshotReader(found.run.snapshots)
     np.testing.assert_allclose(ours.vectors(0, "train", 2), intact.vectors(0, "train", 2), atol=1e-5)
-    assert run_cross_task(source, task, layers="last").skipped
+    assert run_cross_task(RunDir(source), task, layers="last").kept
 
 
 def test_a_second_call_computes_nothing(
@@ -123,7 +125,7 @@ def test_a_second_call_computes_nothing(
     files = [path for path in tuned.rglob("*") if path.is_file() and path.name != "probe.log"]
     before = {path: path.stat().st_mtime_ns for path in files}
 
-    def refuse(*args: object) -> None:
+    def refuse(*args: object, **options: object) -> None:
         raise AssertionError("an encoder was loaded")
 
     monkeypatch.setattr("closerlook.pipelines.cross_task.build_space", refuse)
@@ -134,7 +136,7 @@ def test_a_second_call_computes_nothing(
 
 
 def test_matrix_is_the_mean_over_seeds_of_the_runs_own_numbers(probed: dict[str, SpaceEnd], tuned: Path) -> None:
-    (matrix,) = study(tuned, report=False).summary.matrices
+    (matrix,) = study(ProbeConfig(runs=str(tuned), report=False), problems={}).summary.matrices
     assert (matrix.tuned_on, matrix.probed, matrix.classifier) == (("bbc_topics", "trec6"),) * 2 + ("mlp",)
     changes, accuracies = [], []
     for seed in (0, 1):
@@ -167,9 +169,9 @@ def test_scopes_hold_each_probe_to_its_own_place(tuned: Path, study_module: Modu
     scopes = "scopes={direct:[{layers:last,steps:first_last},{layers:blocks,steps:[0],splits:[train]}]}"
     run_each(study_module, root, "each=true", "probe=[direct,linear]", "layers=[0,2]", f"+{scopes}", "report=false")
     cells = [cell.key for cell in ResultStore(root / OWN[2] / "results").cells()]
-    direct = {(key.step, key.layer, key.split) for key in cells if key.probe == "direct"}
+    direct = {(key.place.step, key.place.layer, key.place.split) for key in cells if key.place.probe == "direct"}
     assert direct == {(0, 2, "train"), (0, 2, "test"), (8, 2, "train"), (8, 2, "test"), (0, 1, "train")}
-    linear = {(key.step, key.layer) for key in cells if key.probe == "linear"}
+    linear = {(key.place.step, key.place.layer) for key in cells if key.place.probe == "linear"}
     assert linear == {(step, layer) for step in (0, 4, 8) for layer in (0, 2)}
     with pytest.raises(RunError, match=r"scopes.dircet: no such probe; expected one of centroids, direct"):
         run_each(study_module, root, "each=true", "+scopes={dircet:{layers:last}}")
@@ -184,8 +186,10 @@ def test_trouble_of_one_run_stays_its_own(project: Path, tuned: Path, tmp_path: 
     content = bytearray(vectors.read_bytes())
     content[500] ^= 1
     vectors.write_bytes(bytes(content))
-    state = root / OWN[2] / "state.json"
-    state.write_text(state.read_text().replace('"finished"', '"interrupted"'))
+    third = RunDir(root / OWN[2])
+    state = third.state()
+    assert state is not None
+    third.save_state(replace(state, status="interrupted"))
     command = [sys.executable, str(project / "probe.py"), "runs=runs", "study=quick", "n_jobs=1", "logger=none"]
     done = subprocess.run(
         command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=300, check=False
@@ -197,7 +201,7 @@ def test_trouble_of_one_run_stays_its_own(project: Path, tuned: Path, tmp_path: 
     assert "1 failed; the others are probed and joined" in done.stderr
     assert f"probe.py run_dir=runs/{OWN[1]} study=quick n_jobs=1 logger=none cross_task=null" in done.stderr
     assert "Traceback" not in done.stderr
-    assert f"{OWN[1]}: 3 cell(s)" in (root / "study.html").read_text(encoding="utf-8")
+    assert "(3 cells, e.g. direct train layer 2 step 8)" in (root / "study.html").read_text(encoding="utf-8")
     claims = json.loads((root / "claims.json").read_text(encoding="utf-8"))
     assert {run["path"]: run["n_rows"] > 0 for run in claims["runs"]}[OWN[0]]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from closerlook.pipelines.cluster import spread_over
 from closerlook.probes.centroid_paths import CentroidAnalysis
 from closerlook.probes.classifier import LinearClassifierAnalysis
-from closerlook.probes.cluster import spread_over
 from closerlook.probes.label_distances import DirectProbeAnalysis
 from closerlook.probes.runner import plan_cells, run_probes
 from closerlook.probes.space_probe import Scope
@@ -37,11 +37,12 @@ def test_cluster_gives_the_same_cells(
     scope = Scope(reader.steps, reader.layers, reader.splits)
     probes = [DirectProbeAnalysis(), CentroidAnalysis(), LinearClassifierAnalysis()]
     here, there = ResultStore(tmp_path / "here"), ResultStore(tmp_path / "there")
-    run_probes(root, probes, scope, here, n_jobs=1)
+    work = plan_cells(reader, probes, scope)
+    run_probes(reader, work, here, n_jobs=1)
     with spread_over(name):
-        outcome = run_probes(root, probes, scope, there, n_jobs=-1)
+        outcome = run_probes(reader, work, there, n_jobs=-1)
     assert not outcome.failed
-    assert outcome.n_computed == len(plan_cells(reader, probes, scope)) == 33
+    assert outcome.n_computed == len(work) == 33
     pd.testing.assert_frame_equal(here.table(), there.table())
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from closerlook import measures as m
 from closerlook.report import build_report
-from closerlook.results.run import RunResults, load_run
+from closerlook.results.run import RunResults
+from closerlook.results.run_dir import load_run
 from closerlook.results.tables import rows_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

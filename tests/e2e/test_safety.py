@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
 from closerlook.config import config_dir, folder_name, register, typed
 from closerlook.errors import UserError
@@ -163,7 +162,7 @@ def test_an_array_file_is_not_unpickled(name: str, tmp_path: Path) -> None:
     (tmp_path / "y.txt").write_text("a\nb\n")
     settings = (f"vectors={tmp_path}/{name}", f"labels={tmp_path}/y.txt", f"output_dir={tmp_path}/out")
     with pytest.raises(UserError, match=name):
-        probe_vectors(OmegaConf.to_container(config("probe", *settings), resolve=True))  # type: ignore[arg-type]
+        probe_vectors(typed(config("probe", *settings)))
     assert not (tmp_path / "ran").exists()
 
 
@@ -203,7 +202,7 @@ EVIL = f"<img src=x onerror='{SCRIPT}'>"
 def evil_run(small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on a user's own file whose labels and texts are markup and paths, named by a path."""
     from closerlook.pipelines.fine_tune import train
-    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.probe_run import probe
 
     folder = tmp_path_factory.mktemp("evil")
     labels = (EVIL, "../../../escaped", "plain")
@@ -214,8 +213,8 @@ def evil_run(small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -
     run_dir = folder / "runs" / "run"
     overrides = (*small, "task=text_classification", *files, "model.name='../../../escaped'", "finetuning.epochs=1")
     train(config("train", *overrides, f"run_dir={run_dir}"))
-    outcome = probe(config("probe", f"run_dir={run_dir}", "n_jobs=1", "layers=last"))
-    assert not outcome.failed
+    outcome = probe(typed(config("probe", f"run_dir={run_dir}", "n_jobs=1", "layers=last")))
+    assert not outcome.probes.failed
     return folder
 
 
@@ -256,14 +255,14 @@ def test_keys_are_written_nowhere(
 ) -> None:
     """Neither by a run and its probes, nor by a command that fails with a traceback."""
     from closerlook.pipelines.fine_tune import train
-    from closerlook.pipelines.probe import probe
+    from closerlook.pipelines.probe_run import probe
 
     for name, key in KEYS.items():
         monkeypatch.setenv(name, key)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.delenv("WANDB_SILENT")
     train(config("train", f"run_dir={tmp_path}/run", *small, "finetuning.epochs=1"))
-    probe(config("probe", f"run_dir={tmp_path}/run", "layers=last", "n_jobs=1"))
+    probe(typed(config("probe", f"run_dir={tmp_path}/run", "layers=last", "n_jobs=1")))
     command = [
         sys.executable,
         str(project / "train.py"),

@@ -24,7 +24,7 @@ import torch
 
 from closerlook.callbacks.checkpoint import RANDOM_STATE_KEY
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.run import RunInfo
+from closerlook.results.run_dir import RunDir
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -267,7 +267,7 @@ def test_job_of_two_tasks_trains_as_two_processes(
     assert "sweep of 1 jobs: 1 finished" in done.stdout, done.stdout + done.stderr
     forked = (*small, "logger=none", "trainer=ddp_cpu", "finetuning.batch_size=8", f"run_dir={tmp_path / 'forked'}")
     assert run([sys.executable, str(project / "train.py"), *forked], cluster).returncode == 0
-    assert RunInfo.load(tmp_path / "two").n_updates == 12
+    assert RunDir(tmp_path / "two").info().n_updates == 12
     assert len(last(tmp_path / "two")[RANDOM_STATE_KEY]) == 2
     readers = [SnapshotReader(tmp_path / name / "snapshots") for name in ("two", "forked")]
     assert readers[0].steps == readers[1].steps == (0, 6, 12)

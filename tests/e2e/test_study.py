@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,12 +16,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from closerlook import measures as m
-from closerlook.config import config_dir
+from closerlook.config import ProbeConfig, config_dir
 from closerlook.pipelines.cross_task import run_cross_task, task_settings
-from closerlook.pipelines.study import StudyOutcome, study
+from closerlook.pipelines.join_runs import StudyOutcome, study
 from closerlook.probes.memorisation import subtest_mask
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.run import RunError, RunInfo, load_config, load_run
+from closerlook.results.run import RunError
+from closerlook.results.run_dir import RunDir, load_run
 from closerlook.study.verdicts import Verdict
 
 pytestmark = [
@@ -32,7 +34,12 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def outcome(study_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyOutcome:
     target = tmp_path_factory.mktemp("study")
-    return study(study_runs, output_dir=target, logger={"wandb": {"project": "closerlook", "offline": True}})
+    return study(
+        ProbeConfig(
+            runs=str(study_runs), output_dir=str(target), logger={"wandb": {"project": "closerlook", "offline": True}}
+        ),
+        problems={},
+    )
 
 
 def test_study_is_written_whole(outcome: StudyOutcome) -> None:
@@ -81,7 +88,7 @@ def test_cross_task_folder_holds_task_b_in_the_encoder_of_task_a(study_runs: Pat
     np.testing.assert_allclose(b.vectors(0, "train", 2), c.vectors(0, "train", 2), atol=1e-5)
     assert not np.allclose(b.vectors(b.steps[-1], "train", 2), c.vectors(c.steps[-1], "train", 2), atol=1e-3)
     assert not np.allclose(b.vectors(b.steps[-1], "train", 2), b.vectors(0, "train", 2), atol=1e-3)
-    info = RunInfo.load(crossed)
+    info = RunDir(crossed).info()
     assert (info.task, info.model, info.n_train) == ("trec6", "tiny", 64)
     assert "tuned on bbc_topics, not on trec6" in info.notes[0]
 
@@ -92,18 +99,17 @@ def test_cross_task_of_the_own_task_would_give_the_runs_own_vectors(
     """The same examples through the reloaded checkpoint are the vectors that training stored at its end."""
     copy = tmp_path / "run"
     shutil.copytree(study_runs / "trec6/tiny/seed-0", copy, ignore=shutil.ignore_patterns("results", "wandb"))
-    info = json.loads((copy / "run.json").read_text())
-    (copy / "run.json").write_text(json.dumps(info | {"task": "another"}))
+    RunDir(copy).save_info(replace(RunDir(copy).info(), task="another"))
     task = task_settings("trec6", data_dir=str(data_dir), limit_train_texts=64, limit_test_texts=32)
-    found = run_cross_task(copy, task)
-    ours, theirs = SnapshotReader(found.run_dir / "snapshots"), SnapshotReader(copy / "snapshots")
+    found = run_cross_task(RunDir(copy), task)
+    ours, theirs = SnapshotReader(found.run.snapshots), SnapshotReader(copy / "snapshots")
     for step in ours.steps:
         for layer in (0, 1, 2):
             np.testing.assert_allclose(
                 ours.vectors(step, "test", layer), theirs.vectors(step, "test", layer), atol=1e-5
             )
-    assert run_cross_task(copy, task).skipped
-    assert not run_cross_task(copy, task_settings("trec6", data_dir=str(data_dir), limit_train_texts=40)).skipped
+    assert run_cross_task(RunDir(copy), task).kept
+    assert not run_cross_task(RunDir(copy), task_settings("trec6", data_dir=str(data_dir), limit_train_texts=40)).kept
 
 
 def test_cross_task_says_what_it_needs(study_runs: Path, tmp_path: Path, data_dir: Path) -> None:
@@ -111,11 +117,11 @@ def test_cross_task_says_what_it_needs(study_runs: Path, tmp_path: Path, data_di
     with pytest.raises(RunError, match=r"cross_task=nothing: no such task; expected one of .*bbc_topics"):
         task_settings("nothing")
     with pytest.raises(RunError, match=r"cross_task=bbc_topics is the task that .* was tuned on"):
-        run_cross_task(run_dir, task_settings("bbc_topics"))
+        run_cross_task(RunDir(run_dir), task_settings("bbc_topics"))
     copy = tmp_path / "run"
     shutil.copytree(run_dir, copy, ignore=shutil.ignore_patterns("checkpoints", "snapshots", "results"))
     with pytest.raises(RunError, match=r"has no checkpoints/last.ckpt, so there is no tuned encoder"):
-        run_cross_task(copy, task_settings("trec6", data_dir=str(data_dir)))
+        run_cross_task(RunDir(copy), task_settings("trec6", data_dir=str(data_dir)))
 
 
 def test_memorisation_is_what_scikit_learn_finds(study_runs: Path) -> None:
@@ -142,7 +148,7 @@ def test_study_works_while_a_run_is_missing_its_results(study_runs: Path, tmp_pa
     shutil.copytree(study_runs / "trec6/tiny/seed-0", part / "trec6/tiny/seed-0", ignore=keep)
     shutil.copytree(study_runs / "bbc_topics/tiny/seed-0", part / "bbc_topics/tiny/seed-0", ignore=keep)
     shutil.rmtree(part / "bbc_topics/tiny/seed-0/results")
-    found = study(part)
+    found = study(ProbeConfig(runs=str(part)), problems={})
     assert found.page == part / "study.html"
     assert {row.task: row.status for row in found.summary.rows}["bbc_topics"] == "0 of 1 seeds probed"
     assert "Not probed yet: bbc_topics/tiny/seed-0" in found.page.read_text(encoding="utf-8")
@@ -205,6 +211,6 @@ def test_experiments_compose_and_give_way_to_the_command_line(study_module: Modu
 
 
 def test_configuration_of_a_cross_task_run_names_the_other_task(study_runs: Path) -> None:
-    config = load_config(study_runs / "bbc_topics/tiny/seed-0/cross/trec6")
+    config = RunDir(study_runs / "bbc_topics/tiny/seed-0/cross/trec6").config()
     assert config["task"]["name"] == "trec6"
     assert config["model"]["name"] == "tiny"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from closerlook.results.run import RunResults, load_run
+from closerlook.results.run import RunResults
+from closerlook.results.run_dir import load_run
 
 
 @pytest.fixture(scope="session")

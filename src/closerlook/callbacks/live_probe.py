@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytorch_lightning as pl
 
 from closerlook.callbacks.snapshot import SnapshotCallback
@@ -13,13 +14,12 @@ from closerlook.probes.label_distances import DirectProbeAnalysis
 from closerlook.probes.runner import run_probes
 from closerlook.probes.space_probe import Scope
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.rows import ResultRow
 from closerlook.results.store import ResultStore
 
 log = logging.getLogger(__name__)
 
-Sink = Callable[[Sequence[ResultRow]], None]
-"""Receives the rows of every live probe, e.g. to send them to a dashboard."""
+Sink = Callable[[pd.DataFrame], None]
+"""Receives the table of every live probe, e.g. to send them to a dashboard."""
 
 
 class LiveProbeCallback(pl.Callback):
@@ -46,10 +46,10 @@ class LiveProbeCallback(pl.Callback):
         self.max_classes = max_classes
         self.probe = DirectProbeAnalysis(min_cluster_size, max_clusters)
         self._results: Path | None = None
-        self._sink: Sink = lambda rows: None
+        self._sink: Sink = lambda table: None
 
     def attach(self, results: Path, sink: Sink) -> None:
-        """Say where finished cells are kept and who receives their rows; called by the pipeline before training."""
+        """Say where finished cells are kept and who receives their table; called by the pipeline before training."""
         self._results, self._sink = results, sink
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -72,10 +72,9 @@ class LiveProbeCallback(pl.Callback):
         if self.max_classes is not None and len(set(reader.labels(self.splits[0]))) > self.max_classes:
             return
         store = ResultStore(self._results or snapshots.parent / "results")
-        outcome = run_probes(
-            snapshots, [self.probe], Scope((step,), (reader.layers[-1],), self.splits), store, n_jobs=1
-        )
+        work = plan_cells(reader, [self.probe], Scope((step,), (reader.layers[-1],), self.splits))
+        outcome = run_probes(reader, work, store, n_jobs=1)
         for failed in outcome.failed:
             log.warning("live probe of step %d failed: %s", step, failed.error)
-        wanted = set(outcome.wanted)
-        self._sink([row for cell in store.cells() if cell.key in wanted for row in cell.rows if row.step == step])
+        table = store.table(outcome.wanted)
+        self._sink(table[table["step"] == step])

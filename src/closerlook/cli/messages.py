@@ -18,7 +18,7 @@ from closerlook.cli.command_line import command, override
 
 if TYPE_CHECKING:
     from closerlook.pipelines.fine_tune import TrainOutcome
-    from closerlook.pipelines.probe import ProbeRunOutcome
+    from closerlook.pipelines.probe_run import ProbeRunOutcome
     from closerlook.pipelines.probe_vectors import VectorsOutcome
 
 _SUMMARY = (
@@ -58,18 +58,20 @@ def _short(path: Path) -> Path:
 
 def print_probing(outcome: ProbeRunOutcome) -> None:
     """The before/after table, and where everything is."""
+    from closerlook.pipelines.probe_run import failures
+
     console = Console(highlight=False)
     console.print()
     console.print(summary_table(outcome.table, f"{outcome.results.info.title}: before → after tuning"))
-    kept = f", {outcome.n_kept} kept from before" if outcome.n_kept else ""
-    console.print(f"  {outcome.n_computed} cells computed in {outcome.seconds:.1f} s{kept}")
-    for failed in outcome.failed[:5]:
-        key = failed.key
-        console.print(f"  [red]failed[/red] {key.probe} {key.split} layer {key.layer} step {key.step}: {failed.error}")
+    found = outcome.probes
+    kept = f", {found.n_kept} kept from before" if found.n_kept else ""
+    console.print(f"  {found.n_computed} cells computed in {found.seconds:.1f} s{kept}")
+    for failure in failures(found.failed)[:5]:
+        console.print(f"  [red]failed[/red] {escape(failure)}")
     console.print(f"  results: {outcome.table_file}", soft_wrap=True)
     if outcome.report is not None:
         console.print(f"  report:  [bold]{outcome.report}[/bold]  (open it in a browser)", soft_wrap=True)
-    _print_dashboards(console, outcome.run_dir)
+    _print_dashboards(console, outcome.run.root)
 
 
 def _print_dashboards(console: Console, run_dir: Path) -> None:

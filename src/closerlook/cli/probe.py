@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from rich.console import Console
 
 from closerlook.cli.one_message import one_clear_message, quiet
-from closerlook.config import config_dir, register
+from closerlook.config import ProbeConfig, config_dir, register, typed
+
+if TYPE_CHECKING:
+    from closerlook.pipelines.join_runs import StudyOutcome
+
+# What else is imported inside functions loads pandas or torch, for seconds: --help and a mistyped key do not wait.
 
 _SOURCES = ("run_dir", "runs", "vectors", "released_dir")
 _DRY_RUN = "--dry-run"
@@ -40,14 +47,15 @@ def _main(config: DictConfig) -> None:
     from closerlook.interruption import interrupt, on_signals
 
     with one_clear_message(kept="with what is not computed yet"), on_signals(interrupt):
-        _run(config)
+        _run(typed(config))
 
 
 @quiet
-def _run(config: DictConfig) -> None:
+def _run(config: ProbeConfig) -> None:
+    from closerlook.pipelines.cluster import spread_over
     from closerlook.results.run import RunError
 
-    chosen = [name for name in _SOURCES if config[name] is not None]
+    chosen = [name for name in _SOURCES if getattr(config, name) is not None]
     if len(chosen) > 1:
         raise RunError(f"got {' and '.join(chosen)}, expected one of {', '.join(_SOURCES)}: leave the others out")
     if config.runs is None and config.dashboards is not None:
@@ -55,8 +63,6 @@ def _run(config: DictConfig) -> None:
     if config.vectors is not None or config.released_dir is not None:
         _vectors(config)
         return
-    from closerlook.probes.cluster import spread_over
-
     with spread_over(config.cluster):
         if config.runs is None:
             _probe(config)
@@ -64,93 +70,87 @@ def _run(config: DictConfig) -> None:
             _join(config)
 
 
-def _probe(config: DictConfig) -> None:
+def _probe(config: ProbeConfig) -> None:
     from closerlook.cli.messages import print_probing
-    from closerlook.pipelines.probe import probe
+    from closerlook.cli.probing_progress import cell_bar
+    from closerlook.pipelines.probe_run import probe
 
     failed = False
     for one in [config] if config.cross_task is None else _other_tasks(config):
-        outcome = probe(one)
+        with cell_bar() as watch:
+            outcome = probe(one, watch)
         print_probing(outcome)
-        failed |= bool(outcome.failed)
+        failed |= bool(outcome.probes.failed)
     if failed:
         raise SystemExit(1)
 
 
-def _other_tasks(config: DictConfig) -> list[DictConfig]:
+def _other_tasks(config: ProbeConfig) -> list[ProbeConfig]:
     """The configurations that probe other tasks' spaces in the encoder of ``run_dir``; the spaces are stored first."""
     from closerlook.pipelines.cross_settings import ALL_TASKS, for_other_tasks, task_names
     from closerlook.pipelines.cross_task import run_cross_task, task_settings
     from closerlook.results.run import RunError
+    from closerlook.results.run_dir import RunDir
 
     if config.run_dir is None:
         raise RunError("cross_task needs run_dir: the run whose tuned encoder is to look at the other task")
     if config.cross_task == ALL_TASKS:
         raise RunError("cross_task=all means the tasks of several runs: pass runs=<their directory>, or name the tasks")
-    narrowed = []
-    for name in task_names(config.cross_task):
-        task = task_settings(name, data_dir=config.paths.data_dir)
-        one = for_other_tasks(config)
-        layers = OmegaConf.to_container(one)["layers"]  # type: ignore[call-overload,index]
-        one.run_dir = str(run_cross_task(Path(config.run_dir), task, layers=layers).run_dir)
-        narrowed.append(one)
-    return narrowed
+    output = None if config.output_dir is None else Path(config.output_dir)
+    run, other = RunDir(Path(config.run_dir), output), for_other_tasks(config)
+    spaces = [
+        run_cross_task(
+            run,
+            task_settings(name, data_dir=config.paths.data_dir),
+            layers=other.layers,
+            trust_remote_code=config.trust_remote_code,
+        )
+        for name in task_names(config.cross_task)
+    ]
+    return [replace(other, run_dir=str(space.run.root), output_dir=None) for space in spaces]
 
 
-def _vectors(config: DictConfig) -> None:
+def _vectors(config: ProbeConfig) -> None:
     from closerlook.cli.messages import print_vectors
     from closerlook.pipelines.probe_vectors import probe_vectors
 
-    for space in probe_vectors(OmegaConf.to_container(config, resolve=True)):  # type: ignore[arg-type]
+    for space in probe_vectors(config):
         print_vectors(space)
 
 
-def _join(config: DictConfig) -> None:
-    from closerlook.cli.probe_each import failed_ends, print_failures, probe_each_with_bar
-    from closerlook.pipelines.study import study
+def _join(config: ProbeConfig) -> None:
+    from closerlook.cli.probing_progress import print_failures, probe_runs_with_bar
+    from closerlook.pipelines.join_runs import study
+    from closerlook.pipelines.probe_runs import Ended
     from closerlook.study.terminal import print_study
 
-    ends = probe_each_with_bar(config) if config.each or config.cross_task is not None else ()
-    failed = failed_ends(ends)
-    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    logger = settings["logger"] or {}
-    outcome = study(
-        Path(config.runs),
-        output_dir=None if config.output_dir is None else Path(config.output_dir),
-        logger=logger,
-        tags=tuple(config.tags),
-        report=config.report,
-        select=config.select,
-        problems={end.space.name: end.reason for end in failed},
-    )
+    ends = probe_runs_with_bar(config) if config.each or config.cross_task is not None else ()
+    failed = [end for end in ends if end.status is Ended.FAILED]
+    outcome = study(config, problems={end.space.name: end.reason for end in failed})
     print_study(outcome.summary, outcome.claims)
     _print_files(outcome)
     if config.dashboards is not None:
-        _dashboards(config, outcome, logger)
+        _dashboards(config, outcome)
     if failed:
         print_failures(failed)
         raise SystemExit(1)
 
 
-def _print_files(outcome: Any) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
+def _print_files(outcome: StudyOutcome) -> None:
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"  {len(outcome.study.runs)} runs joined in {outcome.seconds:.1f} s")
     console.print(f"  results: {outcome.table_file}\n  claims:  {outcome.claims_file}")
     if outcome.page is not None:
-        console.print(f"  page:    [bold]{outcome.page}[/bold]  (open it in a browser)")
+        console.print(f"  page:    {outcome.page}  (open it in a browser)")
 
 
-def _dashboards(config: DictConfig, outcome: Any, logger: dict[str, Any]) -> None:
+def _dashboards(config: ProbeConfig, outcome: StudyOutcome) -> None:
     """Write or send the W&B workspace and report of the joined runs, and say where they are."""
-    from rich.console import Console
-
     from closerlook.pipelines.dashboards import dashboards
 
-    console = Console(highlight=False, soft_wrap=True)
-    for name, where in dashboards(config.dashboards, outcome, logger).items():
-        console.print(f"  {name}: {where}", markup=False)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    for name, where in dashboards(config.dashboards, outcome, config.logger or {}).items():
+        console.print(f"  {name}: {where}")
 
 
 if __name__ == "__main__":

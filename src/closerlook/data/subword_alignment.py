@@ -114,9 +114,11 @@ def _check_ids(text: LabeledText, ids: tuple[int, ...], n_embeddings: int | None
 
 def _tokenise(texts: Sequence[LabeledText], tokenizer: Any, limit: int | None = None) -> Iterator[_Tokens]:
     firsts = [text.text if text.text is not None else " ".join(text.words or ()) for text in texts]
+    seconds = [text.second_text or "" for text in texts] if any(text.second_text for text in texts) else None
     # truncation and padding are said at each call: a tokenizer.json may bring its own (all-MiniLM: 128)
     batch = tokenizer(
         firsts,
+        seconds,
         truncation=limit is not None,
         max_length=limit,
         padding=False,

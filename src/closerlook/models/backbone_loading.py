@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle  # its errors only
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ def load_backbone(settings: ModelSettings, target: Path | str, seed: int) -> tup
 
 def from_pretrained(factory: Any, target: Path | str, settings: ModelSettings, **options: Any) -> Any:
     """``factory.from_pretrained(target)``, with one clear error for whatever goes wrong in it."""
-    with _one_error(settings):
+    with _one_error(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Detected pickle protocol")  # of a file that is refused next
         return factory.from_pretrained(
             str(target), revision=settings.revision, trust_remote_code=settings.trust_remote_code, **options
         )
@@ -139,6 +141,7 @@ def _text_tower(model: PreTrainedModel) -> tuple[PreTrainedModel, str]:
     encoder_decoder = isinstance(getattr(model, "encoder", None), PreTrainedModel) and hasattr(model, "decoder")
     tower = model.get_encoder() if encoder_decoder else getattr(model, "language_model", model)
     prefix = next((f"{name}." for name, module in model.named_modules() if module is tower and name), "")
+    tower.config.use_cache = False  # of keys and values, for generating text
     if getattr(tower, "pooler", None) is not None:
         tower.pooler = nn.Identity()  # nothing reads it: its weights would get no gradient, which DDP refuses
     return tower, prefix

@@ -184,5 +184,5 @@ def _on_hub(settings: ModelSettings) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, at most 200 characters, with its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """The first line of an error's message, at most 200 characters; its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(". ")

@@ -11,7 +11,6 @@ import torch
 from closerlook.config import TrainConfig
 from closerlook.data.corpus import Corpus
 from closerlook.data.datamodule import CorpusDataModule
-from closerlook.data.tasks import load_corpus
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.loading import LoadedEncoder, load_encoder
 
@@ -33,11 +32,12 @@ class Built:
     encoder: PooledEncoder
 
 
-def build(config: TrainConfig) -> Built:
-    """Seed, read the data, load the encoder, and tokenise; nothing is written.
+def build(config: TrainConfig, corpus: Corpus) -> Built:
+    """Seed, load the encoder, and tokenise the texts for it; nothing is written.
 
     Args:
         config: The settings of a run. For another task's texts, or an untrained encoder, change ``task`` or ``model``.
+        corpus: The texts of ``config.task``.
 
     Raises:
         DataError: The data is missing or malformed.
@@ -46,7 +46,6 @@ def build(config: TrainConfig) -> Built:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forked workers would warn and fall back to it anyway
     pl.seed_everything(config.seed, workers=True, verbose=False)
     task, tuning = config.task, config.finetuning
-    corpus = load_corpus(task)
     loaded = load_encoder(config.model, seed=config.seed)
     data = CorpusDataModule(
         corpus,

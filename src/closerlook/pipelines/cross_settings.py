@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
+from closerlook.config import ProbeConfig
 from closerlook.data.task_settings import TaskSettings
 from closerlook.pipelines.cross_task import task_settings
 from closerlook.results.run import RunError
+from closerlook.results.run_dir import RunDir
 
 ALL_TASKS = "all"
 _ALIKE = ("model", "finetuning", "snapshot", "seed")
@@ -29,26 +29,28 @@ def task_names(wanted: Any) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def for_other_tasks(config: DictConfig) -> DictConfig:
-    """The configuration of probing another task's space: ``config.cross`` in place of what the own one is probed for.
+def for_other_tasks(config: ProbeConfig) -> ProbeConfig:
+    """The settings of probing another task's space: ``config.cross`` in place of what the own one is probed for.
 
     Raises:
         RunError: ``cross.probes`` names a probe that is not chosen.
     """
-    narrowed = config.copy()
-    cross = narrowed.cross
+    cross = config.cross
+    probe = config.probe
     if cross.probes is not None:
-        if missing := [name for name in cross.probes if name not in narrowed.probe]:
-            chosen = ", ".join(str(name) for name in narrowed.probe)
-            raise RunError(f"cross.probes={list(cross.probes)}: {missing[0]} is not among the chosen probes: {chosen}")
-        narrowed.probe = {name: narrowed.probe[name] for name in cross.probes}
-    if any(cross[key] is not None for key in ("steps", "layers", "splits")):
-        narrowed.scopes = {}
-    for key in ("steps", "layers", "splits"):
-        if cross[key] is not None:
-            narrowed[key] = cross[key]
-    narrowed.random_encoder = False  # the runs of that task have it
-    return narrowed
+        if missing := [name for name in cross.probes if name not in probe]:
+            raise RunError(
+                f"cross.probes={list(cross.probes)}: {missing[0]} is not among the chosen probes: {', '.join(probe)}"
+            )
+        probe = {name: probe[name] for name in cross.probes}
+    chosen = {key: getattr(cross, key) for key in ("steps", "layers", "splits") if getattr(cross, key) is not None}
+    return replace(
+        config,
+        **chosen,
+        probe=probe,
+        scopes={} if chosen else config.scopes,
+        random_encoder=False,  # the runs of that task have it
+    )
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class OtherTask:
     """
 
     settings: TaskSettings
-    pretrained: Path | None = None
+    pretrained: RunDir | None = None
 
 
 def task_of_sibling(
@@ -90,4 +92,4 @@ def task_of_sibling(
     if not Path(settings.get("data_dir") or ".").is_dir():  # the runs were made on another machine
         settings["data_dir"] = data_dir
     same_encoder = alike[nearest][0] and not config["model"].get("random_init")  # its weights depend on the seed
-    return OtherTask(TaskSettings(**settings), nearest if same_encoder else None)
+    return OtherTask(TaskSettings(**settings), RunDir(nearest) if same_encoder else None)

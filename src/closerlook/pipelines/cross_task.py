@@ -13,35 +13,55 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from closerlook.callbacks.checkpoint_file import CHECKPOINTS_FOLDER, LAST_FILE
+from omegaconf import OmegaConf
+
+from closerlook.callbacks.checkpoint_file import check_checkpoint
+from closerlook.config import config_dir
+from closerlook.data.data_errors import DataError
 from closerlook.data.task_settings import TaskSettings
-from closerlook.files import sha256_of, write_text
+from closerlook.data.tasks import load_corpus
+from closerlook.files import sha256_of
+from closerlook.locks import locked
+from closerlook.models.encoder_settings import SnapshotSettings
+from closerlook.pipelines.provenance import git_commit, now, versions
 from closerlook.pipelines.scopes import choose_layers
-from closerlook.pipelines.spaces import build_space, store_examples, store_space, take_over_first
+from closerlook.pipelines.spaces import Moment, Texts, build_space, store_examples, store_space, take_over_first
+from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.run import CONFIG_FILE, RUN_FILE, SNAPSHOTS_FOLDER, RunError, RunInfo, load_config
-from closerlook.study.join import CROSS_FOLDER, CrossOrigin
+from closerlook.results.run import CrossOrigin, RunError, RunInfo
+from closerlook.results.run_dir import RunDir
 
 if TYPE_CHECKING:
-    from closerlook.data.datamodule import CorpusDataModule
+    from closerlook.data.corpus import Corpus
     from closerlook.models.encoder import PooledEncoder
 
 log = logging.getLogger(__name__)
 
+_WHERE_FROM = ("data_dir", "download")
+"""Settings of a task that say where its files are, not what is in them."""
+
 
 @dataclass(frozen=True)
-class CrossTaskOutcome:
-    """What storing the space of another task gave.
+class CrossSpace:
+    """The stored space of another task.
 
     Attributes:
-        run_dir: A run directory of its own, to be probed like any other.
-        info: What it is: task B, with a note that says what the encoder was tuned on.
-        skipped: It was there already, from the same checkpoint.
+        run: A run directory of its own, to be probed like any other.
+        kept: It was there already, from the same checkpoint and the same examples.
     """
 
-    run_dir: Path
+    run: RunDir
+    kept: bool
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The run whose tuned encoder is looked into."""
+
+    run: RunDir
     info: RunInfo
-    skipped: bool = False
+    config: dict[str, Any]
+    checkpoint: str
 
 
 def task_settings(name: str, *, data_dir: str | None = None, **changes: Any) -> TaskSettings:
@@ -55,10 +75,6 @@ def task_settings(name: str, *, data_dir: str | None = None, **changes: Any) -> 
     Raises:
         RunError: There is no such task.
     """
-    from omegaconf import OmegaConf
-
-    from closerlook.config import config_dir
-
     folder = config_dir() / "task"
     path = folder / f"{name}.yaml"
     if not path.is_file():
@@ -71,101 +87,152 @@ def task_settings(name: str, *, data_dir: str | None = None, **changes: Any) -> 
 
 
 def run_cross_task(
-    run_dir: Path,
+    run: RunDir,
     task: TaskSettings,
     *,
     layers: Any = "all",
-    pretrained: Path | None = None,
-    batch_size: int | None = None,
-) -> CrossTaskOutcome:
+    pretrained: RunDir | None = None,
+    trust_remote_code: bool = False,
+) -> CrossSpace:
     """Store the space of ``task`` in the encoder that a run tuned on its own task, before and after.
 
-    The examples and the number type follow the run's own snapshot settings. Runs on a GPU when there is one.
+    The examples and the number type follow the run's own snapshot settings. Runs on a GPU when there is one. Several
+    processes that store the same space wait for one another.
 
     Args:
-        run_dir: A finished run of train.py, with its last checkpoint.
+        run: A finished run of train.py, with its last checkpoint.
         task: The other task; see :func:`task_settings`.
         layers: Which of the layers that the run stores: ``all``, ``blocks``, ``last``, or a list.
         pretrained: A run of that task from the same pre-trained encoder: its step 0 is taken over where it is of the
             same examples.
-        batch_size: Texts per forward pass; None takes the run's.
+        trust_remote_code: Run code that comes with the model, whatever the run's files say.
 
     Returns:
-        Where the snapshots are. They are kept when the checkpoint and the task's settings are the same as before.
+        Where the snapshots are. They are kept when the checkpoint, the task's settings and its data are as before.
 
     Raises:
-        RunError: There is no run, it has no checkpoint or no configuration, ``task`` is its own task, or it stores no
-            such layer.
+        RunError: There is no run, it has no checkpoint or no configuration, its checkpoint or its model is not the one
+            that it was made with, ``task`` is its own task, it stores no such layer, or a link stands where the space
+            would be written.
         DataError: The task's data is missing or malformed.
         ModelError: The encoder cannot be loaded.
     """
-    run_dir = Path(run_dir)
-    info, config, checkpoint = _source(run_dir, task)
-    target = run_dir / CROSS_FOLDER / task.name
-    origin = CrossOrigin(info.task, info.title, _digest(checkpoint), _plain(task))
-    wanted = choose_layers(layers, config["snapshot"].get("layers") or range(info.n_layers + 1))
+    source = _source(run, task)
+    target = run.cross(task.name)
+    _refuse_links(target)
+    stored_by_run = source.config["snapshot"].get("layers") or range(source.info.n_layers + 1)
+    wanted = choose_layers(layers, stored_by_run)
+    with locked(run.cross_folder / f".{task.name}.lock"):
+        return _store(source, target, task, wanted, pretrained, trust_remote_code=trust_remote_code)
+
+
+def _store(
+    source: _Source,
+    target: RunDir,
+    task: TaskSettings,
+    wanted: tuple[int, ...],
+    pretrained: RunDir | None,
+    *,
+    trust_remote_code: bool,
+) -> CrossSpace:
+    origin = CrossOrigin(source.info.task, source.info.title, source.checkpoint, asdict(task))
     stored = _stored_layers(target) if _is_of(target, origin) else ()
-    if set(wanted) <= set(stored):
-        return CrossTaskOutcome(target, RunInfo.load(target), skipped=True)
+    try:
+        corpus = load_corpus(task)
+    except DataError as error:
+        if set(wanted) <= set(stored):
+            log.warning("%s is kept, but not compared with the data of %s: %s", target.root, task.name, error)
+            return CrossSpace(target, kept=True)
+        raise
+    if stored and target.info().checksums != dict(corpus.checksums):
+        log.warning("the data of %s have changed: its space in %s is stored anew", task.name, source.run.root)
+        stored = ()
+    if stored and set(wanted) <= set(stored):
+        return CrossSpace(target, kept=True)
     _forget(target, keep_results=bool(stored))
-    encoder, data, checksums = build_space(config, task, info.seed, batch_size)
-    found = _describe(info, task, data, checksums)
-    settings = config["snapshot"] | {"layers": sorted({*wanted, *stored})}
-    root = target / SNAPSHOTS_FOLDER
-    subsets = store_examples(root, data, settings)
-    step, epoch = _tuned_moment(checkpoint, info)
-    dtype = settings.get("dtype", "float32")
-    if pretrained is None or not take_over_first(root, tuple(settings["layers"]), dtype, pretrained / SNAPSHOTS_FOLDER):
-        store_space(root, 0, 0.0, encoder, data, subsets, settings)
-    _load_tuned(encoder, checkpoint)
-    store_space(root, step, epoch, encoder, data, subsets, settings)
-    write_text(
-        target / CONFIG_FILE, _yaml(config | {"task": _plain(task), "snapshot": settings, "run_dir": str(target)})
-    )
-    origin.save(target)  # before run.json: without it the folder would pass for a run of its own
-    found.save(target)
-    return CrossTaskOutcome(target, found)
+    layers = sorted({*wanted, *stored})
+    config = source.config | {"task": asdict(task), "snapshot": source.config["snapshot"] | {"layers": layers}}
+    encoder, data = build_space(config, source.info, task, corpus, trust_remote_code=trust_remote_code)
+    settings = SnapshotSettings(**config["snapshot"])
+    texts = store_examples(target.snapshots, data, settings)
+    if pretrained is None or not take_over_first(target.snapshots, settings, pretrained.snapshots):
+        store_space(target.snapshots, Moment(0, 0.0), encoder, texts, settings)
+    tuned = _load_tuned(encoder, source)
+    store_space(target.snapshots, tuned, encoder, texts, settings)
+    target.save_config(OmegaConf.to_yaml(OmegaConf.create(config | {"run_dir": str(target.root)})))
+    target.save_origin(origin)  # before run.json: without it the folder would pass for a run of its own
+    target.save_info(_describe(source.info, task, texts, corpus))
+    return CrossSpace(target, kept=False)
 
 
-def _source(run_dir: Path, task: TaskSettings) -> tuple[RunInfo, dict[str, Any], Path]:
-    info, config = RunInfo.load(run_dir), load_config(run_dir)
-    checkpoint = run_dir / CHECKPOINTS_FOLDER / LAST_FILE
+def _source(run: RunDir, task: TaskSettings) -> _Source:
+    info, config, checkpoint = run.info(), run.config(), run.last_checkpoint
     if task.name == info.task:
         raise RunError(
-            f"cross_task={task.name} is the task that {run_dir} was tuned on; choose another, or probe the run"
+            f"cross_task={task.name} is the task that {run.root} was tuned on; choose another, or probe the run"
         )
+    if task.name != Path(task.name).name or task.name.startswith("."):
+        raise RunError(f"cross_task={task.name}: expected a name without slashes, since a folder is named after it")
     if not config:
-        raise RunError(f"{run_dir} has no {CONFIG_FILE}, so its encoder cannot be rebuilt. Train it again")
+        raise RunError(f"{run.root} has no {run.config_file.name}, so its encoder cannot be rebuilt. Train it again")
     if not checkpoint.is_file():
         raise RunError(
-            f"{run_dir} has no {CHECKPOINTS_FOLDER}/{LAST_FILE}, so there is no tuned encoder to look into. "
+            f"{run.root} has no {checkpoint.relative_to(run.root)}, so there is no tuned encoder to look into. "
             "Run its train.py command again (callbacks=default keeps the last checkpoint)"
         )
-    return info, config, checkpoint
+    return _Source(run, info, config, _intact_digest(run))
 
 
-def _plain(task: TaskSettings) -> dict[str, Any]:
-    return asdict(task)
+def _intact_digest(run: RunDir) -> str:
+    """SHA-256 of the last checkpoint, compared with the one that was recorded when training ended.
 
+    Computed once a process as long as the file is the same: checkpoints are large.
 
-def _digest(checkpoint: Path) -> str:
-    """SHA-256 of a checkpoint, computed once a process as long as the file is the same: they are large."""
-    stat = checkpoint.stat()
-    key = (checkpoint.resolve(), stat.st_mtime_ns, stat.st_size)
+    Raises:
+        RunError: The checkpoint is damaged, or another one.
+    """
+    path = run.last_checkpoint
+    stat = path.stat()
+    key = (path.resolve(), stat.st_mtime_ns, stat.st_size)
     if key not in _digests:
-        _digests[key] = sha256_of(checkpoint)
+        expected = run.seal_of(path)
+        if expected is None:  # an earlier version trained the run
+            check_checkpoint(path)
+        _digests[key] = sha256_of(path)
+        if expected not in (None, _digests[key]):
+            del _digests[key]
+            raise RunError(
+                f"{path} is damaged, or the checkpoint of another run: its SHA-256 is not the one that was recorded "
+                "when training ended. Put the old file back, or train the run again with overwrite=true"
+            )
     return _digests[key]
 
 
 _digests: dict[tuple[Path, int, int], str] = {}
-_WHERE_FROM = ("data_dir", "download")
-"""Settings of a task that say where its files are, not what is in them."""
 
 
-def _is_of(target: Path, origin: CrossOrigin) -> bool:
-    """Whether what is stored is from the same checkpoint and the same examples."""
-    stored = CrossOrigin.load(target)
-    if stored is None or not (target / RUN_FILE).is_file():
+def _refuse_links(target: RunDir) -> None:
+    """Nothing is written or deleted through a link: a run directory may come from somebody else.
+
+    Raises:
+        RunError: A link stands where the space would be.
+    """
+    inside = target.root.iterdir() if target.root.is_dir() and not target.root.is_symlink() else ()
+    for path in (target.root.parent, target.root, *inside):
+        if path.is_symlink():
+            raise RunError(
+                f"{path} is a symbolic link to {path.readlink()}, expected a folder or file of this run's own: nothing "
+                "is written or deleted through links. Remove the link, then run the same command again"
+            )
+
+
+def _is_of(target: RunDir, origin: CrossOrigin) -> bool:
+    """Whether what is stored is from the same checkpoint and by the same settings."""
+    try:
+        stored = target.origin()
+    except RunError:  # damaged: stored anew
+        return False
+    if stored is None or not target.info_file.is_file():
         return False
     a, b = (
         replace(one, task={key: value for key, value in one.task.items() if key not in _WHERE_FROM})
@@ -174,83 +241,63 @@ def _is_of(target: Path, origin: CrossOrigin) -> bool:
     return a == b
 
 
-def _yaml(config: dict[str, Any]) -> str:
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_yaml(OmegaConf.create(config))
-
-
-def _stored_layers(target: Path) -> tuple[int, ...]:
+def _stored_layers(target: RunDir) -> tuple[int, ...]:
     """The layers of both snapshots; none unless both are whole."""
-    from closerlook.representations.format import SnapshotError
-
     try:
-        reader = SnapshotReader(target / SNAPSHOTS_FOLDER)
+        reader = SnapshotReader(target.snapshots)
     except SnapshotError:
         return ()
     return reader.layers if len(reader.steps) == 2 else ()
 
 
-def _forget(target: Path, *, keep_results: bool) -> None:
-    """Delete snapshots and results of another checkpoint: they must not be mixed with this one's.
+def _forget(target: RunDir, *, keep_results: bool) -> None:
+    """Delete snapshots and results of another checkpoint or other data: they must not be mixed with these.
 
     Args:
         target: The cross-task folder.
-        keep_results: The checkpoint is the same and layers are added: finished cells stay true.
+        keep_results: Only layers are added: finished cells stay true.
     """
-    from closerlook.pipelines.run_state import clear
-    from closerlook.results.run_dir import RunDir
-
-    if not target.is_dir():
-        return
-    CrossOrigin.path(target).unlink(missing_ok=True)
-    if keep_results:
-        shutil.rmtree(target / SNAPSHOTS_FOLDER, ignore_errors=True)
-    else:
-        clear(RunDir(target))
+    target.cross_file.unlink(missing_ok=True)
+    for folder in (target.snapshots, *(() if keep_results else (target.results,))):
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    for file in (target.info_file, target.config_file, target.checksums_file, target.report_file):
+        file.unlink(missing_ok=True)
 
 
-def _describe(info: RunInfo, task: TaskSettings, data: CorpusDataModule, checksums: dict[str, str]) -> RunInfo:
-    from closerlook.pipelines.provenance import git_commit, now, versions
-
+def _describe(info: RunInfo, task: TaskSettings, texts: Texts, corpus: Corpus) -> RunInfo:
     note = (
         f"The encoder was tuned on {info.task}, not on {task.name} (E5). Step 0 is the pre-trained encoder, the other "
         f"step is {info.title} after its last update."
     )
     return replace(
         info,
-        task=data.corpus.name,
-        level=data.corpus.level,
-        label_names=data.corpus.label_names,
-        n_train=data.encoded("train").n_examples,
-        n_test=data.encoded("test").n_examples,
+        task=corpus.name,
+        level=corpus.level,
+        label_names=corpus.label_names,
+        n_train=texts.data.encoded("train").n_examples,
+        n_test=texts.data.encoded("test").n_examples,
         created=now(),
         git_commit=git_commit(),
         versions=versions(),
-        checksums=checksums,
-        notes=(note, *data.corpus.notes),
+        checksums=dict(corpus.checksums),
+        notes=(note, *corpus.notes),
     )
 
 
-def _tuned_moment(checkpoint: Path, info: RunInfo) -> tuple[int, float]:
-    """Updates and epochs at the last checkpoint.
+def _load_tuned(encoder: PooledEncoder, source: _Source) -> Moment:
+    """Put the tuned weights into the encoder; returns when they are of.
 
     Raises:
         RunError: The checkpoint was written before the first update.
     """
-    step = int(_read(checkpoint)["global_step"])
+    import torch  # seconds to load
+
+    path, prefix = source.run.last_checkpoint, "encoder."
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    step = int(content["global_step"])
     if step < 1:
-        raise RunError(f"{checkpoint} was written before the first update; train the run first")
-    return step, round(step * info.n_epochs / max(info.n_updates, 1), 6)
-
-
-def _read(checkpoint: Path) -> dict[str, Any]:
-    import torch
-
-    return dict(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True))
-
-
-def _load_tuned(encoder: PooledEncoder, checkpoint: Path) -> None:
-    prefix = "encoder."
-    state = _read(checkpoint)["state_dict"]
-    encoder.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, strict=True)
+        raise RunError(f"{path} was written before the first update; train the run first")
+    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+    encoder.load_state_dict(weights, strict=True)
+    return Moment(step, round(step * source.info.n_epochs / max(source.info.n_updates, 1), 6))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from closerlook.pipelines.study import StudyOutcome
+from closerlook.pipelines.join_runs import StudyOutcome
 from closerlook.results.run import RunError
 
 FOLDER = "dashboards"
@@ -31,7 +31,7 @@ def dashboards(mode: Any, outcome: StudyOutcome, logger: Mapping[str, Any]) -> d
         return {}
     if mode not in (True, SAVE, DRY_RUN):
         raise RunError(f"dashboards={mode}: expected dry_run (or --dry-run), save, or null")
-    from closerlook.tracking.settings import WandbSettings
+    from closerlook.tracking.settings import WandbSettings  # with wandb, which takes seconds to load
     from closerlook.tracking.workspace import DashboardError, DashboardSettings, save_dashboards, write_dashboards
 
     wandb = WandbSettings.from_dict(logger.get("wandb") or {})

@@ -31,7 +31,7 @@ from closerlook.models.stored_space import (
 )
 from closerlook.pipelines.fine_tune import n_processes, prepare
 from closerlook.pipelines.instances import make
-from closerlook.probes.runner import run_probes
+from closerlook.probes.runner import plan_cells, run_probes
 from closerlook.probes.space_probe import Scope
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import RunInfo
@@ -296,6 +296,6 @@ def _probe_times(space: _Sampled, size: int) -> dict[str, tuple[int, float]]:
         found = {}
         for name in PROBES:
             probe = instantiate(OmegaConf.load(config_dir() / "probe" / f"{name}.yaml")[name])  # type: ignore[index]
-            outcome = run_probes(root, [probe], scope, ResultStore(root / name), n_jobs=1)
-            found[name] = (len(probe.cells(reader, scope)), outcome.seconds)
+            work = plan_cells(reader, [probe], scope)
+            found[name] = (len(work), run_probes(reader, work, ResultStore(root / name), n_jobs=1).seconds)
     return found

@@ -18,7 +18,7 @@ import pytorch_lightning as pl
 from closerlook.callbacks.history_logger import HistoryLogger
 from closerlook.callbacks.snapshot import SnapshotCallback
 from closerlook.config import TrainConfig, as_yaml
-from closerlook.files import write_text
+from closerlook.data.tasks import load_corpus
 from closerlook.interruption import Interrupted, hand_over, interrupt, on_signals
 from closerlook.models.finetuning_module import FineTuningModule
 from closerlook.pipelines.build import Built, build
@@ -110,7 +110,7 @@ def _lead(config: TrainConfig, run: RunDir) -> TrainOutcome:
     """Decide, run, and record how it ended."""
     decision = decide(run, config)
     if decision.action == "skip":
-        return TrainOutcome(run.root, RunInfo.load(run.root), {}, skipped=True)
+        return TrainOutcome(run.root, run.info(), {}, skipped=True)
     if decision.action == "resume":
         log.info("going on from %s (%s)", decision.checkpoint, decision.reason)
     details = {"launch": launch_id(), "checkpoint": str(decision.checkpoint or "")}
@@ -138,6 +138,7 @@ def _lead(config: TrainConfig, run: RunDir) -> TrainOutcome:
         raise
     finally:
         forget_launch()
+    run.seal(*(file for file in (run.history_file, run.last_checkpoint) if file.is_file()))
     record(FINISHED)
     return outcome
 
@@ -145,7 +146,7 @@ def _lead(config: TrainConfig, run: RunDir) -> TrainOutcome:
 def _follow(config: TrainConfig, run: RunDir) -> TrainOutcome:
     """One more process of a launch: it does what the first one decided, and writes nothing of its own."""
     if plan(run, config).action == "skip":
-        return TrainOutcome(run.root, RunInfo.load(run.root), {}, skipped=True)
+        return TrainOutcome(run.root, run.info(), {}, skipped=True)
     parts = prepare(config)
     checkpoint = await_leader(run).checkpoint
     return _fit(config, run, Path(checkpoint) if checkpoint else None, parts, leads=False)
@@ -168,8 +169,9 @@ def _fit(
         loggers: list[pl.loggers.Logger] = []
         if leads:
             info = _same_inputs(info, run, checkpoint)
-            info.save(run.root)
-            write_text(run.config_file, as_yaml(config))
+            run.unseal(run.history_file, run.last_checkpoint)
+            run.save_info(info)
+            run.save_config(as_yaml(config))
             if "fork" in str(config.trainer.get("strategy")):
                 _prepare_wandb_for_forks()
             loggers = open_loggers(stack, config, info)
@@ -211,7 +213,7 @@ def _same_inputs(info: RunInfo, run: RunDir, checkpoint: Path | None) -> RunInfo
     """
     if checkpoint is None or not run.info_file.is_file():
         return info
-    before = RunInfo.load(run.root)
+    before = run.info()
     for name in ("checksums", "model_revision", "label_names", "n_updates"):
         was, now_ = getattr(before, name), getattr(info, name)
         if was != now_:
@@ -230,7 +232,7 @@ def prepare(config: TrainConfig) -> Parts:
         ModelError: The encoder cannot be loaded.
         RunError: The optimizer has no such setting.
     """
-    built = build(config)
+    built = build(config, load_corpus(config.task))
     tuning = config.finetuning
     module = FineTuningModule(
         built.encoder,

@@ -30,24 +30,20 @@ class KnownCells:
             store: Its finished cells.
         """
         space = _examples(reader)
-        self._cells |= {(space, cell.key): cell for cell in store.cells() if cell.key.step == _FIRST}
+        self._cells |= {(space, cell.key): cell for cell in store.cells() if cell.key.place.step == _FIRST}
 
-    def give(self, reader: SnapshotReader, wanted: Iterable[CellKey], store: ResultStore) -> int:
+    def give(self, reader: SnapshotReader, wanted: Iterable[CellKey], store: ResultStore) -> None:
         """Add to a run's store those of the wanted cells that another run has finished on the same space.
 
         Args:
             reader: The run's snapshots.
             wanted: Keys of the cells that are going to be computed.
             store: The run's finished cells; written to.
-
-        Returns:
-            How many were added.
         """
         space = _examples(reader)
-        found = [self._cells[space, key] for key in wanted if (space, key) in self._cells and key not in store]
-        for cell in found:
-            store.add(cell)
-        return len(found)
+        for key in wanted:
+            if (space, key) in self._cells and key not in store:
+                store.add(self._cells[space, key])
 
 
 def _examples(reader: SnapshotReader) -> str:

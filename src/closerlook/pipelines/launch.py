@@ -6,8 +6,8 @@ import os
 import time
 import uuid
 
-from closerlook.pipelines.run_state import RUNNING, RunState, read_state
-from closerlook.results.run import RunError
+from closerlook.pipelines.run_state import RUNNING
+from closerlook.results.run import RunError, RunState
 from closerlook.results.run_dir import RunDir
 
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "NODE_RANK", "GROUP_RANK")
@@ -47,7 +47,7 @@ def await_leader(run: RunDir, wait_s: float = _WAIT_S) -> RunState:
     """
     wanted, end = launch_id(), time.monotonic() + wait_s
     while time.monotonic() < end:
-        state = read_state(run)
+        state = run.state()
         if state is not None and state.status == RUNNING and state.launch == wanted:
             return state
         time.sleep(0.1)

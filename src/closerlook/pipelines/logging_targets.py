@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from hydra.errors import InstantiationException
 from pytorch_lightning.loggers import Logger
 
 from closerlook.config import TrainConfig
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.rows import ResultRow
 from closerlook.results.run import SNAPSHOTS_FOLDER, RunError, RunInfo, RunResults
 from closerlook.tracking.log_results import (
     artifact_name,
@@ -82,12 +82,12 @@ def _open_wandb(
     return stack.enter_context(open_run(settings, run_dir=run_dir, info=info, config=config, job_type=job_type))
 
 
-def live_sink(loggers: list[Any]) -> Callable[[Sequence[ResultRow]], None]:
-    """Send rows of live probes to every logger that takes metrics."""
+def live_sink(loggers: list[Any]) -> Callable[[pd.DataFrame], None]:
+    """Send tables of live probes to every logger that takes metrics."""
 
-    def sink(rows: Sequence[ResultRow]) -> None:
+    def sink(table: pd.DataFrame) -> None:
         for logger in loggers:
-            log_live(logger, rows)
+            log_live(logger, table)
 
     return sink
 

@@ -5,23 +5,45 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from closerlook.config import ProbeConfig
 from closerlook.probes.label_distances import LabelDistances, distance_rows, from_probe
-from closerlook.results.rows import ResultRow
-from closerlook.results.run import RESULTS_FOLDER, RunError
-from closerlook.results.store import Cell, CellKey, ResultStore
+from closerlook.probes.space_probe import Where
+from closerlook.probing import DirectProbe
+from closerlook.probing.released_format import (
+    RELEASED_MIN_CLUSTER_SIZE,
+    read_released,
+    released_embeddings,
+    write_released,
+)
+from closerlook.probing.vectors import read_vectors
+from closerlook.results.rows import Place
+from closerlook.results.run import RunError
+from closerlook.results.run_dir import RunDir
+from closerlook.results.store import Cell, CellKey
 
 log = logging.getLogger(__name__)
 
-Space = tuple[str, np.ndarray, np.ndarray, tuple[str, ...] | None]
-"""Name, vectors, labels, and all label names of the released code's folder."""
-
 RELEASED_FOLDER = "released"
-_RELEASED_MIN_SIZE = 6
-"""The released code drops clusters of 5 points or fewer."""
+
+
+@dataclass(frozen=True)
+class _Space:
+    """A set of vectors.
+
+    Attributes:
+        name: What it is called in folders and messages.
+        X: (n_examples, n_features) vectors.
+        y: (n_examples,) labels.
+        tags: All label names of the released code's folder; None for one's own files.
+    """
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray
+    tags: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -30,7 +52,6 @@ class VectorsOutcome:
 
     Attributes:
         name: What was probed.
-        output_dir: Where the results are.
         found: Clusters and distances.
         counts: Examples by label, in the order of ``found.classes``.
         nearest: For each label its nearest other label, None where undefined.
@@ -39,7 +60,6 @@ class VectorsOutcome:
     """
 
     name: str
-    output_dir: Path
     found: LabelDistances
     counts: tuple[int, ...]
     nearest: tuple[str | None, ...]
@@ -47,11 +67,11 @@ class VectorsOutcome:
     released_files: Path
 
 
-def probe_vectors(settings: dict[str, Any]) -> list[VectorsOutcome]:
+def probe_vectors(config: ProbeConfig) -> list[VectorsOutcome]:
     """Probe ``vectors``, or every layer of ``released_dir``.
 
     Args:
-        settings: The resolved ``probe`` configuration.
+        config: Settings of probe.py.
 
     Returns:
         One outcome per set of vectors.
@@ -59,25 +79,24 @@ def probe_vectors(settings: dict[str, Any]) -> list[VectorsOutcome]:
     Raises:
         RunError: A file is missing or malformed, or settings do not go together.
     """
-    as_released = bool(settings["as_released"])
-    output = Path(settings["output_dir"] or "probed_vectors")
+    output = Path(config.output_dir or "probed_vectors")
     try:
-        spaces = list(_spaces(settings))
-    except (OSError, ValueError) as error:
+        spaces = _own_files(config) if config.vectors is not None else _released(config)
+    except (OSError, ValueError, MemoryError) as error:
         raise RunError(f"{error}") from error
-    return [_probe(name, X, y, tags, output / name, settings, as_released) for name, X, y, tags in spaces]
+    return [_probe(space, RunDir(output / space.name), config) for space in spaces]
 
 
-def _spaces(settings: dict[str, Any]) -> list[Space]:
-    from closerlook.probing.released_format import read_released, released_embeddings
-    from closerlook.probing.vectors import read_vectors
+def _own_files(config: ProbeConfig) -> list[_Space]:
+    path = Path(str(config.vectors))
+    read = read_vectors(path, config.labels)
+    return [_Space(path.stem, read.X, read.y)]
 
-    if settings["vectors"] is not None:
-        read = read_vectors(settings["vectors"], settings["labels"])
-        return [(Path(settings["vectors"]).stem, read.X, read.y, None)]
-    folder = Path(settings["released_dir"])
-    spaces: list[Space] = []
-    for split in settings["splits"]:
+
+def _released(config: ProbeConfig) -> list[_Space]:
+    folder = Path(str(config.released_dir))
+    spaces: list[_Space] = []
+    for split in config.splits:
         try:
             names = released_embeddings(folder, split)
         except FileNotFoundError:
@@ -85,49 +104,37 @@ def _spaces(settings: dict[str, Any]) -> list[Space]:
                 raise
             continue  # the released code probes one split at a time: a folder without test is whole
         for name in names:
-            read_split = read_released(folder, split=split, embeddings=name)
-            spaces.append((f"{split}/{name}", read_split.X, read_split.y, read_split.tags))
+            read = read_released(folder, split=split, embeddings=name)
+            spaces.append(_Space(f"{split}/{name}", read.X, read.y, read.tags))
     return spaces
 
 
-def _probe(
-    name: str,
-    X: np.ndarray,
-    y: np.ndarray,
-    tags: tuple[str, ...] | None,
-    output: Path,
-    settings: dict[str, Any],
-    as_released: bool,
-) -> VectorsOutcome:
-    from closerlook.probing import DirectProbe
-    from closerlook.probing.released_format import write_released
-
-    direct = settings["probe"].get("direct") or {}
-    size = _RELEASED_MIN_SIZE if as_released else int(direct.get("min_cluster_size", 1))
-    log.info("probing %s: %d vectors of %d features, %d labels", name, *X.shape, len(set(y.tolist())))
-    probe = DirectProbe(min_cluster_size=size, n_jobs=settings["n_jobs"]).fit(X, y)
-    found = from_probe(probe, len(y))
-    rows = distance_rows(found, "direct", step=0, epoch=0.0, layer=0, split="train")
-    released = output / RELEASED_FOLDER
-    write_released(released, probe, as_released=as_released, tags=tags)
+def _probe(space: _Space, output: RunDir, config: ProbeConfig) -> VectorsOutcome:
+    direct = config.probe.get("direct") or {}
+    size = RELEASED_MIN_CLUSTER_SIZE if config.as_released else int(direct.get("min_cluster_size", 1))
+    n_labels = len(set(space.y.tolist()))
+    log.info("probing %s: %d vectors of %d features, %d labels", space.name, *space.X.shape, n_labels)
+    try:
+        probe = DirectProbe(min_cluster_size=size, n_jobs=config.n_jobs).fit(space.X, space.y)
+    except (ValueError, ArithmeticError) as error:
+        raise RunError(f"{space.name} cannot be probed: {error}") from error
+    found = from_probe(probe)
+    key = CellKey(Place("direct", 0, "train", 0), f"min_cluster_size={size}")
+    store = output.store()
+    store.add(Cell.of(key, 0.0, distance_rows(found, Where(key.place, 0.0))))
+    released = output.root / RELEASED_FOLDER
+    write_released(released, probe, as_released=config.as_released, tags=space.tags)
     return VectorsOutcome(
-        name=name,
-        output_dir=output,
+        name=space.name,
         found=found,
-        counts=tuple(int((y.astype(str) == label).sum()) for label in found.classes),
-        nearest=nearest_labels(found),
-        table_file=_save(output, rows, size),
+        counts=tuple(int((space.y.astype(str) == label).sum()) for label in found.classes),
+        nearest=_nearest_labels(found),
+        table_file=store.write_table(),
         released_files=released,
     )
 
 
-def _save(output: Path, rows: list[ResultRow], size: int) -> Path:
-    store = ResultStore(output / RESULTS_FOLDER)
-    store.add(Cell(CellKey("direct", 0, "train", 0, f"min_cluster_size={size}"), 0.0, tuple(rows)))
-    return store.write_table()
-
-
-def nearest_labels(found: LabelDistances) -> tuple[str | None, ...]:
+def _nearest_labels(found: LabelDistances) -> tuple[str | None, ...]:
     """For each label the label whose hull is nearest; None where no distance is defined."""
     distances = found.distances.astype(float).copy()
     np.fill_diagonal(distances, np.nan)

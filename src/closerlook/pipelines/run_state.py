@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
+import logging
 import os
 import platform
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from closerlook.callbacks.checkpoint_file import check_checkpoint
 from closerlook.config import TrainConfig, identity, stored
-from closerlook.files import write_json
-from closerlook.results.run import RunError
+from closerlook.locks import HeldError, locked
+from closerlook.results.run import RunError, RunState
 from closerlook.results.run_dir import RunDir
 
+log = logging.getLogger(__name__)
+
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
-
-
-@dataclass(frozen=True)
-class RunState:
-    """What a run directory says of itself.
-
-    Attributes:
-        status: ``running``, ``finished``, ``interrupted`` or ``failed``; a killed process leaves ``running`` behind.
-        identity: Digest of the settings that decide what is computed.
-        changed: When it was written, ISO 8601.
-        error: Why it failed, in one line.
-        traceback: Where it failed.
-        pid: The process that wrote this.
-        host: The machine it ran on.
-        launch: Name of the launch, which all its processes share.
-        checkpoint: Where this attempt resumed from; empty when it started anew.
-    """
-
-    status: str
-    identity: str
-    changed: str
-    error: str = ""
-    traceback: str = ""
-    pid: int = 0
-    host: str = ""
-    launch: str = ""
-    checkpoint: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,24 +47,6 @@ def identity_digest(config: TrainConfig) -> str:
     return hashlib.sha256(content.encode("utf-8")).hexdigest()[:16]
 
 
-def read_state(run: RunDir) -> RunState | None:
-    """The state of a run directory; None when no run has started there.
-
-    Raises:
-        RunError: The file is damaged.
-    """
-    path = run.state_file
-    if not path.exists():
-        return None
-    try:
-        return RunState(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise RunError(
-            f"{path} is damaged ({error}): it says how the run in its folder ended. Delete the folder, "
-            "or start anew with overwrite=true"
-        ) from error
-
-
 def write_state(run: RunDir, status: str, digest: str, **details: str) -> None:
     """Record the state of a run directory, all or nothing.
 
@@ -101,7 +58,7 @@ def write_state(run: RunDir, status: str, digest: str, **details: str) -> None:
     """
     changed = datetime.now(UTC).isoformat(timespec="milliseconds")
     state = RunState(status, digest, changed, pid=os.getpid(), host=platform.node(), **details)
-    write_json(run.state_file, asdict(state))
+    run.save_state(state)
 
 
 def plan(run: RunDir, config: TrainConfig) -> Decision:
@@ -122,11 +79,23 @@ def plan(run: RunDir, config: TrainConfig) -> Decision:
             "refuse", reason=f"ckpt_path={config.ckpt_path}: no such file {checkpoint}. Leave it null to start anew"
         )
     computed = has_computed(run)
+    if computed and not has_record(run):
+        return Decision(
+            "refuse",
+            reason=f"{run.root} holds {_listed(run)}, but neither run.json nor state.json, so these may not be "
+            "closerlook's, and nothing of them is deleted. Choose another directory (hydra.run.dir=...)",
+        )
     if config.overwrite:
         return Decision("start", reason="overwrite=true deletes what is there" if computed else "nothing there")
-    state = read_state(run)
-    if state is None or not computed:
+    state = run.state()
+    if not computed:
         return Decision("start", reason="nothing there" if state is None else _ended(state))
+    if state is None:
+        return Decision(
+            "refuse",
+            reason=f"{run.root} holds {_listed(run)} of a run, but no state.json, which says how it ended (a partial "
+            "copy?). Copy it whole, or delete what is there with overwrite=true",
+        )
     if state.identity != identity_digest(config) and (changed := _differences(run, config)):
         return Decision(
             "refuse",
@@ -141,8 +110,21 @@ def plan(run: RunDir, config: TrainConfig) -> Decision:
 
 
 def has_computed(run: RunDir) -> bool:
-    """Whether an earlier run has left something that took time to compute."""
-    return run.checkpoints.exists() or run.snapshots.exists()
+    """Whether there is something in the directory that took time to compute."""
+    return any(folder.exists() for folder in (run.checkpoints, run.snapshots, run.results))
+
+
+def has_record(run: RunDir) -> bool:
+    """Whether the directory says of itself that a run of closerlook was written into it."""
+    return run.state_file.is_file() or run.info_file.is_file()
+
+
+def _listed(run: RunDir) -> str:
+    """What of a run is there, for people."""
+    found = [
+        f"{name}/ ({len(list((run.root / name).iterdir()))} entries)" for name in _OWN if (run.root / name).is_dir()
+    ]
+    return ", ".join(found)
 
 
 def _ended(state: RunState) -> str:
@@ -179,17 +161,15 @@ def only_process(run: RunDir) -> Iterator[None]:
     Raises:
         RunError: Another process is at work in it.
     """
-    run.root.mkdir(parents=True, exist_ok=True)
-    with run.lock_file.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            state = read_state(run)
-            who = f"process {state.pid} on {state.host}" if state else "another process"
-            raise RunError(
-                f"{who} is at work in {run.root}: two cannot write into one run. Wait for it, or end it first"
-            ) from None
-        yield
+    try:
+        with locked(run.lock_file, wait=False):
+            yield
+    except HeldError:
+        state = run.state()
+        who = f"process {state.pid} on {state.host}" if state else "another process"
+        raise RunError(
+            f"{who} is at work in {run.root}: two cannot write into one run. Wait for it, or end it first"
+        ) from None
 
 
 def discard_temporaries(run: RunDir) -> None:
@@ -199,14 +179,54 @@ def discard_temporaries(run: RunDir) -> None:
             path.unlink(missing_ok=True)
 
 
+_OWN = {
+    "checkpoints": ("*.ckpt", ".*.tmp"),
+    "snapshots": ("step-*", ".writing-*", "examples-*.parquet", "*.parquet", ".*.tmp"),
+    "results": ("cells.jsonl", "results.parquet", "*.lock", ".lock*", ".*.tmp"),
+    "wandb": ("run-*", "offline-run-*", "latest-run", "debug*.log", "data", "cache", "artifacts", "settings"),
+}
+"""What closerlook and W&B write into the folders of a run; whatever else is there is the user's."""
+
+
 def clear(run: RunDir) -> None:
-    """Delete what a run wrote; files that are not closerlook's stay."""
-    folders = (run.checkpoints, run.snapshots, run.results, run.root / "cross", run.random_encoder, run.root / "wandb")
-    for folder in folders:
-        if folder.is_dir():
-            shutil.rmtree(folder)
-    for file in (run.info_file, run.config_file, run.history_file, run.report_file, run.state_file):
+    """Delete what a run wrote, as its ``run.json`` or ``state.json`` says that it did; other files stay.
+
+    A link is taken away, never what it points to. The state goes first and the description last: a run that is killed
+    while it is deleted is not taken for a finished one, and can still be known for what it is.
+    """
+    run.state_file.unlink(missing_ok=True)
+    for task in run.cross_folder.glob("*/cross.json"):
+        _clear_folders(task.parent)
+        _remove(task.parent)
+    if run.random_encoder.root.is_dir():
+        _clear_folders(run.random_encoder.root)
+        _remove(run.random_encoder.root)
+    _clear_folders(run.root)
+    for file in (run.report_file, run.history_file, run.checksums_file, run.config_file, run.info_file):
         file.unlink(missing_ok=True)
+
+
+def _clear_folders(root: Path) -> None:
+    if root.is_symlink() or root.parent.is_symlink():
+        return
+    for name, patterns in _OWN.items():
+        folder = root / name
+        if folder.is_symlink():
+            log.warning("%s is a link: it is taken away, and %s is left as it is", folder, folder.readlink())
+            folder.unlink()
+            continue
+        for path in {path for pattern in patterns for path in folder.glob(pattern)}:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder if it is empty."""
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _differences(run: RunDir, config: TrainConfig) -> str:

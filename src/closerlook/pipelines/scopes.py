@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from closerlook.config import ProbeConfig
+from closerlook.probes.runner import Work, last_first
 from closerlook.probes.space_probe import Scope, SpaceProbe
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.rows import ResultRow
 from closerlook.results.run import RunError
-from closerlook.results.store import CellKey
 
 _KEYS = ("steps", "layers", "splits")
 
 
 @dataclass(frozen=True)
 class ScopedProbe:
-    """A probe that keeps to its own scopes, whatever the others look at.
+    """A probe and where it looks, whatever the others look at.
 
     Attributes:
         probe: The probe.
@@ -27,31 +27,17 @@ class ScopedProbe:
     probe: SpaceProbe
     scopes: tuple[Scope, ...]
 
-    @property
-    def name(self) -> str:
-        """The probe's name."""
-        return self.probe.name
-
-    def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
-        """The probe's cells in its own scopes."""
-        return list(dict.fromkeys(key for own in self.scopes for key in self.probe.cells(reader, own)))
-
-    def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
-        """One cell, in the scope that it is of."""
-        own = next(own for own in self.scopes if cell in self.probe.cells(reader, own))
-        return self.probe.compute(reader, cell, own)
-
 
 def scoped_probes(
-    probes: Sequence[SpaceProbe], reader: SnapshotReader, settings: Mapping[str, Any], *, stored_only: bool = False
+    probes: Sequence[SpaceProbe], reader: SnapshotReader, config: ProbeConfig, *, stored_only: bool
 ) -> list[ScopedProbe]:
-    """Give each probe its scopes: ``settings.scopes.<probe>`` over ``settings.steps``, ``layers`` and ``splits``.
+    """Give each probe its scopes: ``scopes.<probe>`` over ``steps``, ``layers`` and ``splits``.
 
     Args:
         probes: The probes.
         reader: The run's snapshots.
-        settings: Resolved settings of probe.py. ``scopes`` holds, by probe, any of steps, layers and splits, or a list
-            of such mappings.
+        config: Settings of probe.py. ``scopes`` holds, by probe, any of steps, layers and splits, or a list of such
+            mappings.
         stored_only: Leave out splits that are not stored, instead of raising; some have to be.
 
     Raises:
@@ -60,11 +46,19 @@ def scoped_probes(
     """
     found = []
     for probe in probes:
-        parts = _parts(probe.name, (settings.get("scopes") or {}).get(probe.name))
-        wanted = [{key: settings[key] for key in _KEYS} | part for part in parts]
+        parts = _parts(probe.name, (config.scopes or {}).get(probe.name))
+        wanted = [{key: getattr(config, key) for key in _KEYS} | part for part in parts]
         scopes = [choose_scope(reader, **one, stored_only=stored_only) for one in wanted]
         found.append(ScopedProbe(probe, tuple(dict.fromkeys(scopes))))
     return found
+
+
+def plan_scoped(reader: SnapshotReader, probes: Iterable[ScopedProbe]) -> list[Work]:
+    """The independent cells of all probes, each once, the last snapshot's first."""
+    found = (
+        Work(one.probe, key, scope) for one in probes for scope in one.scopes for key in one.probe.cells(reader, scope)
+    )
+    return last_first(list({work.key: work for work in found}.values()))
 
 
 def _parts(name: str, node: Any) -> list[dict[str, Any]]:
@@ -85,16 +79,15 @@ def union(probes: Iterable[ScopedProbe]) -> Scope:
     )
 
 
-def choose_scope(
-    reader: SnapshotReader, steps: Any, layers: Any, splits: Sequence[str], *, stored_only: bool = False
-) -> Scope:
+def choose_scope(reader: SnapshotReader, steps: Any, layers: Any, splits: Sequence[str], *, stored_only: bool) -> Scope:
     """Turn ``all``, ``first_last``, ``last``, ``blocks`` and lists into steps, layers and splits that are there.
 
     Raises:
         RunError: Something was asked for that is not stored.
         SnapshotError: A table of examples is damaged.
     """
-    chosen_steps = _choose("steps", steps, reader.steps, {"all": reader.steps, "first_last": _ends(reader.steps)})
+    ends = tuple(dict.fromkeys((reader.steps[0], reader.steps[-1])))
+    chosen_steps = _choose("steps", steps, reader.steps, {"all": reader.steps, "first_last": ends})
     chosen_layers = choose_layers(layers, reader.layers)
     chosen = [split for split in splits if split in reader.splits]
     if not chosen or (len(chosen) < len(splits) and not stored_only):
@@ -123,7 +116,3 @@ def _choose(name: str, wanted: Any, stored: tuple[int, ...], words: dict[str, tu
         return tuple(sorted(set(values)))
     shown = list(stored) if len(stored) <= 20 else f"{list(stored[:10])} ... {stored[-1]} ({len(stored)} in all)"
     raise RunError(f"{name}={wanted}: expected {', '.join(words)} or a list of what the run stores: {shown}")
-
-
-def _ends(steps: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(dict.fromkeys((steps[0], steps[-1])))

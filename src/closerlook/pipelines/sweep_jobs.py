@@ -15,7 +15,7 @@ from typing import Any
 
 from closerlook.config import TrainConfig
 from closerlook.interruption import SIGNALS, Interrupted, hand_over, on_signals
-from closerlook.pipelines.run_state import FAILED, RUNNING, Decision, plan, read_state, write_state
+from closerlook.pipelines.run_state import FAILED, RUNNING, Decision, plan, write_state
 from closerlook.results.run import RunError
 from closerlook.results.run_dir import RunDir
 
@@ -69,7 +69,7 @@ def make_job(number: int, overrides: Sequence[str], config: TrainConfig, command
     run, changed = RunDir(Path(config.run_dir)), ""
     try:
         decision = plan(run, config)
-        state = read_state(run)
+        state = run.state()
         changed = "" if state is None else state.changed
     except RunError as error:
         decision = Decision("refuse", reason=str(error))
@@ -94,7 +94,7 @@ def job_end(job: SweepJob) -> JobEnd:
     if job.action == "refuse":
         return JobEnd(job, "refused", job.reason)
     try:
-        state = read_state(job.run)
+        state = job.run.state()
         now = plan(job.run, replace(job.config, overwrite=False, ckpt_path=None))
     except RunError as error:
         return JobEnd(job, "failed", str(error))
@@ -189,7 +189,7 @@ def _read_all(reading: int) -> str:
 
 
 def _record_killed(run: RunDir, signum: int) -> None:
-    state = read_state(run)
+    state = run.state()
     name = signal.Signals(signum).name
     hint = " (out of memory? the kernel ends processes so; see dmesg)" if signum == signal.SIGKILL else ""
     log.error("%s: killed by %s%s", run.root, name, hint)

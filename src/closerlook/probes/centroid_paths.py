@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from closerlook import measures as m
-from closerlook.geometry.centroids import LabelCentroids, label_centroids
+from closerlook.geometry.centroids import label_centroids
 from closerlook.geometry.projection import displacement_pca, joint_pca
-from closerlook.probes.space_probe import Scope, per_path_cells
+from closerlook.probes.space_probe import Finding, Scope, SpaceProbe, where
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.rows import ResultRow
+from closerlook.results.rows import Place, ResultRow
 from closerlook.results.store import CellKey
-
-_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -41,76 +39,72 @@ class CentroidTrack:
 
     @property
     def path_length(self) -> np.ndarray:
-        """(n_snapshots, n_classes) length of the way gone so far."""
+        """(n_snapshots, n_classes) length of each centroid's path up to a snapshot."""
         moves = np.linalg.norm(np.diff(self.centroids, axis=0), axis=2)
         return np.vstack([np.zeros(len(self.classes)), np.cumsum(moves, axis=0)])
 
 
-def track_centroids(reader: SnapshotReader, steps: tuple[int, ...], split: str, layer: int) -> CentroidTrack:
-    """Read one layer of all snapshots, one at a time, and keep the centroids.
-
-    Args:
-        reader: The run's snapshots.
-        steps: Snapshots to read, ascending.
-        split: The split.
-        layer: The layer.
-    """
+def track_centroids(reader: SnapshotReader, split: str, layer: int) -> CentroidTrack:
+    """Read one layer of all snapshots, one at a time, and keep the centroids."""
     y = reader.labels(split)
-    found: list[LabelCentroids] = []
-    mean_norm = 0.0
-    for step in steps:
-        X = np.asarray(reader.vectors(step, split, layer), dtype=np.float64)
-        if not found:
-            mean_norm = float(np.linalg.norm(X, axis=1).mean())
-        found.append(label_centroids(X, y))
-    classes = tuple(str(c) for c in found[0].classes)
-    return CentroidTrack(steps, classes, np.stack([f.centroids for f in found]), mean_norm)
+    first = np.asarray(reader.vectors(reader.steps[0], split, layer), dtype=np.float64)
+    spaces = (np.asarray(reader.vectors(step, split, layer), dtype=np.float64) for step in reader.steps)
+    found = [label_centroids(X, y) for X in spaces]
+    return CentroidTrack(
+        steps=reader.steps,
+        classes=tuple(str(c) for c in found[0].classes),
+        centroids=np.stack([f.centroids for f in found]),
+        mean_norm=float(np.linalg.norm(first, axis=1).mean()),
+    )
 
 
 @dataclass(frozen=True)
-class CentroidAnalysis:
+class CentroidAnalysis(SpaceProbe):
     """Centroid displacement, path length and 2-D pictures; one cell per layer and split."""
 
     name: str = "centroids"
 
     def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
         """One cell per layer and split, over all snapshots of the run, whatever steps were asked for."""
-        return per_path_cells(self, _VERSION, reader, Scope(reader.steps, scope.layers, scope.splits))
+        return [
+            CellKey(
+                Place(self.name, layer, split, None),
+                self.digest(*(reader.checksum(step, split, layer) for step in reader.steps)),
+            )
+            for split in scope.splits
+            for layer in scope.layers
+        ]
 
-    def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
+    def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Centroid rows of one layer and split."""
-        track = track_centroids(reader, reader.steps, cell.split, cell.layer)
-        return list(_rows(track, reader, cell))
+        track = track_centroids(reader, key.place.split, key.place.layer)
+        return list(_rows(track, reader, key))
 
 
-def _rows(track: CentroidTrack, reader: SnapshotReader, cell: CellKey) -> Iterator[ResultRow]:
+def _rows(track: CentroidTrack, reader: SnapshotReader, key: CellKey) -> Iterator[ResultRow]:
     displacement, path = track.displacement, track.path_length
     for t, step in enumerate(track.steps):
-        where = (step, reader.epoch(step), cell.layer, cell.split)
+        at = where(reader, key, step)
         mean = float(displacement[t].mean())
-        yield ResultRow(cell.probe, m.MEAN_DISPLACEMENT, *where, value=mean)
-        yield ResultRow(cell.probe, m.RELATIVE_DISPLACEMENT, *where, value=mean / track.mean_norm)
+        yield ResultRow(*at, m.MEAN_DISPLACEMENT, value=mean)
+        yield ResultRow(*at, m.RELATIVE_DISPLACEMENT, value=mean / track.mean_norm)
         for c, label in enumerate(track.classes):
-            yield ResultRow(cell.probe, m.CENTROID_DISPLACEMENT, *where, label, value=float(displacement[t, c]))
-            yield ResultRow(cell.probe, m.CENTROID_PATH_LENGTH, *where, label, value=float(path[t, c]))
+            yield ResultRow(*at, m.CENTROID_DISPLACEMENT, label, value=float(displacement[t, c]))
+            yield ResultRow(*at, m.CENTROID_PATH_LENGTH, label, value=float(path[t, c]))
     if len(track.steps) > 1:
-        yield from _plane_rows(track, reader, cell)
+        yield from _plane_rows(track, reader, key)
 
 
-def _plane_rows(track: CentroidTrack, reader: SnapshotReader, cell: CellKey) -> Iterator[ResultRow]:
+def _plane_rows(track: CentroidTrack, reader: SnapshotReader, key: CellKey) -> Iterator[ResultRow]:
     paths = joint_pca(track.centroids)
-    change = displacement_pca(track.centroids[-1] - track.centroids[0])
-    last = track.steps[-1]
     for t, step in enumerate(track.steps):
-        where = (step, reader.epoch(step), cell.layer, cell.split)
-        for c, label in enumerate(track.classes):
-            x, y = paths.coordinates[t, c]
-            yield ResultRow(cell.probe, m.CENTROID_X, *where, label, value=float(x))
-            yield ResultRow(cell.probe, m.CENTROID_Y, *where, label, value=float(y))
-    where = (last, reader.epoch(last), cell.layer, cell.split)
-    share = float(paths.explained_variance_ratio.sum())
-    yield ResultRow(cell.probe, m.EXPLAINED_VARIANCE, *where, value=share)
-    for c, label in enumerate(track.classes):
-        x, y = change.coordinates[c]
-        yield ResultRow(cell.probe, m.DISPLACEMENT_X, *where, label, value=float(x))
-        yield ResultRow(cell.probe, m.DISPLACEMENT_Y, *where, label, value=float(y))
+        at = where(reader, key, step)
+        for label, (x, y) in zip(track.classes, paths.coordinates[t].tolist(), strict=True):
+            yield ResultRow(*at, m.CENTROID_X, label, value=x)
+            yield ResultRow(*at, m.CENTROID_Y, label, value=y)
+    at = where(reader, key, track.steps[-1])
+    yield ResultRow(*at, m.EXPLAINED_VARIANCE, value=float(paths.explained_variance_ratio.sum()))
+    change = displacement_pca(track.centroids[-1] - track.centroids[0])
+    for label, (x, y) in zip(track.classes, change.coordinates.tolist(), strict=True):
+        yield ResultRow(*at, m.DISPLACEMENT_X, label, value=x)
+        yield ResultRow(*at, m.DISPLACEMENT_Y, label, value=y)

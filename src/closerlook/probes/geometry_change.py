@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from closerlook import measures as m
-from closerlook.probes.classifier import place, read_train_test, train_test_cells
+from closerlook.geometry.summary import geometry_report, space_report
+from closerlook.geometry.train_test import train_test_similarity
+from closerlook.probes.classifier import read_train_test
 from closerlook.probes.label_distances import label_distances
-from closerlook.probes.space_probe import TRAIN_TEST, Scope, per_space_cells
+from closerlook.probes.space_probe import TRAIN_TEST, Finding, OneSpaceProbe, Scope, TrainTestProbe, where
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import ResultRow, defined
 from closerlook.results.store import CellKey
 
-_VERSION = 2
-
 
 @dataclass(frozen=True)
-class GeometryAnalysis:
+class GeometryAnalysis(OneSpaceProbe):
     """CKA, RSA, Procrustes, kNN and label overlap, neural collapse, spectrum, ...: see ``closerlook.geometry``.
 
     Attributes:
@@ -34,48 +36,49 @@ class GeometryAnalysis:
     n_bootstrap: int = 200
     random_state: int = 0
     name: str = "geometry"
+    version: ClassVar[int] = 2
 
-    def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
-        """One cell per snapshot, layer and split."""
-        return [
-            cell
-            for layer in scope.layers
-            for split in scope.splits
-            for cell in per_space_cells(
-                self, _VERSION, reader, Scope(scope.steps, (layer,), (split,)),
-                extra=[reader.checksum(scope.steps[0], split, layer)],
-            )
-        ]  # fmt: skip
+    def _inputs(self, reader: SnapshotReader, step: int, split: str, layer: int, scope: Scope) -> tuple[str, ...]:
+        return reader.checksum(step, split, layer), reader.checksum(scope.steps[0], split, layer)
 
-    def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
+    def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Measures of one space, and of its change unless it is the first."""
-        from closerlook.geometry.summary import geometry_report, space_report
-
-        X, y = reader.vectors(int(cell.step or 0), cell.split, cell.layer), reader.labels(cell.split)
-        if cell.step == scope.steps[0]:
+        at = where(reader, key)
+        _, layer, split, step = at.place
+        X, y = reader.vectors(step or 0, split, layer), reader.labels(split)
+        if step == scope.steps[0]:
             report = space_report(X, y, max_points=self.max_points, k=self.k, random_state=self.random_state)
         else:
-            first = reader.vectors(scope.steps[0], cell.split, cell.layer)
             report = geometry_report(
-                first, X, y, max_points=self.max_points, k=self.k, n_permutations=self.n_permutations,
-                n_bootstrap=self.n_bootstrap, random_state=self.random_state,
-            )  # fmt: skip
+                reader.vectors(scope.steps[0], split, layer),
+                X,
+                y,
+                max_points=self.max_points,
+                k=self.k,
+                n_permutations=self.n_permutations,
+                n_bootstrap=self.n_bootstrap,
+                random_state=self.random_state,
+            )
         rows = []
         for measure, found in report.items():
             p = "" if math.isnan(found.p_value) else f"p = {found.p_value:.3g}"
             control = f"control: {found.control_name}" if found.control_name else ""
-            note = "; ".join(filter(None, (found.reason, p, control, found.note)))
-            rows.append(
-                ResultRow(
-                    self.name, measure, *place(reader, cell), value=defined(found.value), low=defined(found.low),
-                    high=defined(found.high), n=found.n or None, control=defined(found.control), note=note,
-                )
-            )  # fmt: skip
+            row = ResultRow(
+                *at,
+                measure,
+                value=defined(found.value),
+                low=defined(found.low),
+                high=defined(found.high),
+                n=found.n or None,
+                control=defined(found.control),
+                note="; ".join(filter(None, (found.reason, p, control, found.note))),
+            )
+            rows.append(row)
         return rows
 
 
 @dataclass(frozen=True)
-class TrainTestAnalysis:
+class TrainTestAnalysis(TrainTestProbe):
     """Train-test similarity of label distances at equal sizes, beside the split-half ceiling.
 
     Attributes:
@@ -86,34 +89,34 @@ class TrainTestAnalysis:
     n_draws: int = 5
     random_state: int = 0
     name: str = "train_test"
+    version: ClassVar[int] = 2
 
-    def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
-        """One cell per snapshot and layer; none unless train and test are both looked at."""
-        return train_test_cells(self, reader, scope)
-
-    def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
+    def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """The paper's figure, the size-matched one, the ceiling and the gap."""
-        from closerlook.geometry.train_test import train_test_similarity
-
         found = train_test_similarity(
-            *read_train_test(reader, cell),
+            *read_train_test(reader, key),
             lambda X, y: label_distances(X, y, max_clusters=500).distances,
             n_draws=self.n_draws,
             random_state=self.random_state,
         )
-        step, epoch, layer, _ = place(reader, cell)
-        where = (step, epoch, layer, TRAIN_TEST)
+        at = where(reader, key).of(TRAIN_TEST)
         size = f"{found.n_points} points of {found.n_labels} labels in each of {found.n_draws} draws"
         note = "; ".join(filter(None, (found.reason, size)))
-        values = (
-            (m.MATCHED_SIMILARITY, found.matched, found.matched_low, found.matched_high, found.ceiling),
-            (m.SPLIT_HALF_CEILING, found.ceiling, found.ceiling_low, found.ceiling_high, math.nan),
-            (m.TRAIN_TEST_GAP, found.gap, found.gap_low, found.gap_high, 0.0),
-        )
-        return [
-            ResultRow(
-                self.name, measure, *where, value=defined(value), low=defined(low), high=defined(high),
-                n=found.n_draws, control=defined(control), note=note,
+
+        def row(measure: str, value: float, low: float, high: float, control: float) -> ResultRow:
+            return ResultRow(
+                *at,
+                measure,
+                value=defined(value),
+                low=defined(low),
+                high=defined(high),
+                n=found.n_draws,
+                control=defined(control),
+                note=note,
             )
-            for measure, value, low, high, control in values
-        ]  # fmt: skip
+
+        return [
+            row(m.MATCHED_SIMILARITY, found.matched, found.matched_low, found.matched_high, found.ceiling),
+            row(m.SPLIT_HALF_CEILING, found.ceiling, found.ceiling_low, found.ceiling_high, math.nan),
+            row(m.TRAIN_TEST_GAP, found.gap, found.gap_low, found.gap_high, 0.0),
+        ]

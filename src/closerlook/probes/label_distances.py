@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import numpy as np
 
 from closerlook import measures as m
-from closerlook.probes.space_probe import Scope, per_space_cells
+from closerlook.probes.space_probe import Finding, OneSpaceProbe, Scope, Where, where
+from closerlook.probing import DirectProbe
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.rows import ResultRow, defined
+from closerlook.results.rows import LabelPairs, ResultRow, defined
 from closerlook.results.store import CellKey
-
-if TYPE_CHECKING:
-    from closerlook.probing import DirectProbe
-
-_VERSION = 3  # 3: hulls that stall are decided along their principal axes
 
 
 @dataclass(frozen=True)
@@ -33,6 +29,8 @@ class LabelDistances:
         n_contradictions: Groups of identical vectors that carry different labels.
         distances: (n_classes, n_classes) distances between labels, NaN where undefined.
         min_distances: (n_classes,) distance to the nearest other label, NaN where undefined.
+        inside_mean: (n_classes,) mean distance inside the label's clusters, NaN where none has two points.
+        inside_max: (n_classes,) largest distance inside them, likewise.
         warnings: What the solver reported.
     """
 
@@ -42,6 +40,8 @@ class LabelDistances:
     n_contradictions: int
     distances: np.ndarray
     min_distances: np.ndarray
+    inside_mean: np.ndarray
+    inside_max: np.ndarray
     warnings: tuple[str, ...] = ()
 
     @property
@@ -62,40 +62,39 @@ def label_distances(
         max_clusters: With more clusters than this the distances are left undefined: they would be means over
             up to millions of cluster pairs, and the paper defines them for one cluster per label. None: no limit.
     """
-    from closerlook.probing import DirectProbe
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         probe = DirectProbe(min_cluster_size=min_cluster_size, n_jobs=1).fit(X, y)
-        found = from_probe(probe, len(y), max_clusters)
+        found = from_probe(probe, max_clusters)
     return replace(found, warnings=found.warnings + tuple(dict.fromkeys(str(w.message) for w in caught)))
 
 
-def from_probe(probe: DirectProbe, n_examples: int, max_clusters: int | None = None) -> LabelDistances:
+def from_probe(probe: DirectProbe, max_clusters: int | None = None) -> LabelDistances:
     """What a fitted DirectProbe found.
 
     Args:
         probe: A fitted probe.
-        n_examples: Number of examples it was fitted on.
         max_clusters: See :func:`label_distances`.
     """
     n, n_clusters = len(probe.classes_), int(probe.n_clusters_)
     measured = max_clusters is None or n_clusters <= max(max_clusters, n)
     note = f"{n_clusters} clusters, over the limit of {max_clusters}: distances between labels left undefined"
-    undefined = np.full((n, n), np.nan)
+    undefined, inside = np.full((n, n), np.nan), probe.inside_
     return LabelDistances(
         classes=tuple(str(c) for c in probe.classes_),
-        n_examples=n_examples,
+        n_examples=len(probe.labels_),
         n_clusters=n_clusters,
         n_contradictions=len(probe.contradictions_),
         distances=probe.label_distances_ if measured else undefined,
         min_distances=probe.min_distances_ if measured else undefined[0],
+        inside_mean=inside.label_mean,
+        inside_max=inside.label_max,
         warnings=() if measured else (note,),
     )
 
 
 @dataclass(frozen=True)
-class DirectProbeAnalysis:
+class DirectProbeAnalysis(OneSpaceProbe):
     """DirectProbe as a probe of snapshots; one cell per snapshot, layer and split.
 
     Attributes:
@@ -106,59 +105,43 @@ class DirectProbeAnalysis:
     min_cluster_size: int = 1
     max_clusters: int | None = 500
     name: str = "direct"
+    version: ClassVar[int] = 4  # 4: pairs of labels as one vector, distances inside labels
 
-    def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
-        """One cell per snapshot, layer and split."""
-        return per_space_cells(self, _VERSION, reader, scope)
-
-    def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
+    def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Label distances of one space."""
-        step = _step(cell)
-        X, y = reader.vectors(step, cell.split, cell.layer), reader.labels(cell.split)
+        at = where(reader, key)
+        X, y = reader.vectors(at.place.step or 0, at.place.split, at.place.layer), reader.labels(at.place.split)
         found = label_distances(X, y, min_cluster_size=self.min_cluster_size, max_clusters=self.max_clusters)
-        return distance_rows(found, cell.probe, step, reader.epoch(step), cell.layer, cell.split)
+        return distance_rows(found, at)
 
 
-def distance_rows(
-    found: LabelDistances, probe: str, step: int, epoch: float, layer: int, split: str
-) -> list[ResultRow]:
-    """The tidy rows of one space's label distances."""
-
-    def row(measure: str, value: float | None, label: str = "", other: str = "", note: str = "") -> ResultRow:
-        return ResultRow(probe, measure, step, epoch, layer, split, label, other, value, note=note)
-
+def distance_rows(found: LabelDistances, at: Where) -> list[Finding]:
+    """The rows of one space's label distances, and the distances of all pairs of labels."""
     note = "; ".join(found.warnings)
-    minimum, every = found.min_distances, found.distances[np.triu_indices(len(found.classes), 1)]
-    rows = [
-        row(m.N_EXAMPLES, found.n_examples),
-        row(m.N_LABELS, len(found.classes)),
-        row(m.N_CLUSTERS, found.n_clusters, note=note),
-        row(m.IS_LINEAR, float(found.is_linear)),
-        row(m.N_CONTRADICTIONS, found.n_contradictions),
-        _mean(row(m.MEAN_MIN_DISTANCE, None), minimum),
-        _mean(row(m.MEAN_DISTANCE, None), every),
+    upper = found.distances[np.triu_indices(len(found.classes), 1)]
+    reason = note or "no clusters left to measure, or only one label"
+    rows: list[Finding] = [
+        ResultRow(*at, m.N_EXAMPLES, value=found.n_examples),
+        ResultRow(*at, m.N_LABELS, value=len(found.classes)),
+        ResultRow(*at, m.N_CLUSTERS, value=found.n_clusters, note=note),
+        ResultRow(*at, m.IS_LINEAR, value=float(found.is_linear)),
+        ResultRow(*at, m.N_CONTRADICTIONS, value=found.n_contradictions),
+        _mean(at, m.MEAN_MIN_DISTANCE, found.min_distances),
+        _mean(at, m.MEAN_DISTANCE, upper),
     ]
-    for label, value in zip(found.classes, minimum, strict=True):
-        rows.append(row(m.MIN_DISTANCE, defined(value), label, note=_reason(value, note)))
-    for (i, a), (j, b) in combinations(enumerate(found.classes), 2):
-        value = found.distances[i, j]
-        rows.append(row(m.LABEL_DISTANCE, defined(value), a, b, note=_reason(value, note)))
-    return rows
+    for measure, values, why in (
+        (m.MIN_DISTANCE, found.min_distances, reason),
+        (m.INSIDE_MEAN, found.inside_mean, "no cluster of two examples"),
+        (m.INSIDE_MAX, found.inside_max, "no cluster of two examples"),
+    ):
+        for label, value in zip(found.classes, values.tolist(), strict=True):
+            rows.append(ResultRow(*at, measure, label, value=defined(value), note=why if math.isnan(value) else ""))
+    return [*rows, LabelPairs(*at, m.LABEL_DISTANCE, found.classes, upper, reason)]
 
 
-def _mean(row: ResultRow, values: np.ndarray) -> ResultRow:
-    """``row`` with the mean of the defined values, how many there are, and a note when some are missing."""
+def _mean(at: Where, measure: str, values: np.ndarray) -> ResultRow:
+    """The mean of the defined values, how many there are, and a note when some are missing."""
     known = values[np.isfinite(values)]
     missing = len(values) - len(known)
     note = f"{missing} of {len(values)} undefined" if missing or not len(values) else ""
-    return replace(row, value=float(known.mean()) if len(known) else None, n=len(known), note=note)
-
-
-def _reason(value: float, note: str) -> str:
-    return (note or "no clusters left to measure, or only one label") if math.isnan(value) else ""
-
-
-def _step(cell: CellKey) -> int:
-    if cell.step is None:
-        raise ValueError(f"cell {cell} needs a step")
-    return cell.step
+    return ResultRow(*at, measure, value=float(known.mean()) if len(known) else None, n=len(known), note=note)

@@ -10,12 +10,16 @@ import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 
 from closerlook import measures as m
 from closerlook.geometry.intervals import newcombe_interval, wilson_interval
-from closerlook.probes.space_probe import TRAIN_TEST, Scope, digest
+from closerlook.probes.classifier import TrainTestData, read_train_test
+from closerlook.probes.space_probe import TRAIN_TEST, Finding, Scope, TrainTestProbe, Where, where
 from closerlook.probing.classifier_probe import standardise
 from closerlook.probing.classifier_result import check_probe_data
 from closerlook.representations.reader import SnapshotReader
@@ -23,8 +27,6 @@ from closerlook.results.rows import ResultRow
 from closerlook.results.store import CellKey
 
 CLASSIFIERS = ("linear", "mlp")
-
-_VERSION = 2
 
 
 def subtest_mask(example_ids: Sequence[str], y: Sequence[str], *, share: float = 0.2, seed: int = 0) -> np.ndarray:
@@ -56,22 +58,18 @@ def subtest_mask(example_ids: Sequence[str], y: Sequence[str], *, share: float =
 
 
 @dataclass(frozen=True)
-class MemorisationAnalysis:
+class MemorisationAnalysis(TrainTestProbe):
     """Accuracy on seen and on unseen examples of one probe; one cell per snapshot and layer.
 
     Attributes:
         subtest_share: Share of the training examples held out from the probe.
         split_seed: Which ones.
-        classifier: ``linear``, logistic regression on standardised vectors; or ``mlp``, the paper's perceptron on raw
-            ones, mean over its initialisations.
+        classifier: ``linear`` (logistic regression) or ``mlp`` (the paper's perceptron, one setting).
         C: Inverse L2 weight of the linear probe.
         hidden: Units of the perceptron's two layers.
-        alpha: Its L2 weight.
-        n_seeds: Its initialisations.
-        max_iter: L-BFGS iterations, or epochs of the perceptron.
-
-    Raises:
-        ValueError: ``classifier`` is neither.
+        alpha: L2 weight of the perceptron.
+        n_seeds: Initialisations of the perceptron; accuracies are means over them.
+        max_iter: Most iterations of a fit.
     """
 
     subtest_share: float = 0.2
@@ -83,72 +81,47 @@ class MemorisationAnalysis:
     n_seeds: int = 5
     max_iter: int = 1000
     name: str = "memorisation"
+    version: ClassVar[int] = 2
+    split: ClassVar[str] = TRAIN_TEST
 
     def __post_init__(self) -> None:
         if self.classifier not in CLASSIFIERS:
             raise ValueError(f"memorisation.classifier: got {self.classifier}, expected {' or '.join(CLASSIFIERS)}")
 
-    def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
-        """One cell per snapshot and layer; none unless train and test are both looked at."""
-        if not {"train", "test"} <= set(scope.splits):
-            return []
-        return [
-            CellKey(
-                self.name, layer, TRAIN_TEST, step,
-                digest(self, _VERSION, *(reader.checksum(step, split, layer) for split in ("train", "test"))),
-            )
-            for layer in scope.layers
-            for step in scope.steps
-        ]  # fmt: skip
-
-    def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
+    def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Accuracy on subtest and on test, and their difference with its interval."""
-        step = int(cell.step or 0)
-        train = reader.examples("train")
-        y, y_test = reader.labels("train"), reader.labels("test")
-        held = subtest_mask(train["example_id"].astype(str).tolist(), y.tolist(),
-                            share=self.subtest_share, seed=self.split_seed)  # fmt: skip
+        data, at = read_train_test(reader, key), where(reader, key)
+        ids = reader.examples("train")["example_id"].astype(str).tolist()
+        held = subtest_mask(ids, data.y.tolist(), share=self.subtest_share, seed=self.split_seed)
         if not held.any():
             note = f"no label has enough examples to hold out a share of {self.subtest_share}"
-            return [
-                ResultRow(self.name, m.MEMORISATION_GAP, step, reader.epoch(step), cell.layer, TRAIN_TEST, note=note)
-            ]
-        X, X_test = (np.asarray(reader.vectors(step, split, cell.layer)) for split in ("train", "test"))
-        both, y_both = np.concatenate([X[held], X_test]), np.concatenate([y[held], y_test])
-        right, note = self._right(X[~held], y[~held], both, y_both)
-        n_seen = int(held.sum())
-        n_right = float(right[:n_seen].sum()), float(right[n_seen:].sum())
-        return _rows(self.name, (step, reader.epoch(step), cell.layer), n_right, (n_seen, len(y_test)), note)
+            return [ResultRow(*at, m.MEMORISATION_GAP, note=note)]
+        both = np.concatenate([data.X[held], data.X_test])
+        y_both = np.concatenate([data.y[held], data.y_test])
+        fit = self._fit_perceptrons if self.classifier == "mlp" else self._fit_linear
+        right, note = fit(TrainTestData(data.X[~held], data.y[~held], both, y_both))
+        return _rows(at, right[: held.sum()], right[held.sum() :], note)
 
-    def _right(self, X: np.ndarray, y: np.ndarray, X_both: np.ndarray, y_both: np.ndarray) -> tuple[np.ndarray, str]:
-        """(n,) share of the fits that answer right on each example of both parts, and how they were made.
-
-        The probes of `closerlook.probing` score one set a fit; this needs two sets of one fit.
-        """
-        if self.classifier == "mlp":
-            return self._right_of_perceptrons(X, y, X_both, y_both)
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
-
-        train, both = standardise(X.astype(np.float32), X_both.astype(np.float32))
+    def _fit_linear(self, data: TrainTestData) -> tuple[np.ndarray, str]:
+        """(n_test,) 1 where the answer is right, and how it was made: two sets of one fit are scored."""
+        train, both = standardise(data.X.astype(np.float32), data.X_test.astype(np.float32))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
-            answers = LogisticRegression(C=self.C, max_iter=self.max_iter).fit(train, y).predict(both)
+            answers = LogisticRegression(C=self.C, max_iter=self.max_iter).fit(train, data.y).predict(both)
         failed = any(issubclass(w.category, ConvergenceWarning) for w in caught)
         note = f"; not converged after {self.max_iter} iterations" if failed else ""
-        return (answers == y_both).astype(float), f"linear probe{note}"
+        return (answers == data.y_test).astype(float), f"linear probe{note}"
 
-    def _right_of_perceptrons(
-        self, X: np.ndarray, y: np.ndarray, X_both: np.ndarray, y_both: np.ndarray
-    ) -> tuple[np.ndarray, str]:
+    def _fit_perceptrons(self, data: TrainTestData) -> tuple[np.ndarray, str]:
+        """(n_test,) share of the fits that answer right, and how they were made."""
         from closerlook.probing.mlp_settings import Cell, MLPTraining
-        from closerlook.probing.mlp_training import train_cells
+        from closerlook.probing.mlp_training import train_cells  # with torch, which takes seconds to load
 
-        data = check_probe_data(X, y, X_both, y_both)
+        checked = check_probe_data(*data)
         hidden = self.hidden[0], self.hidden[1]
         cells = [Cell(hidden, self.alpha, seed) for seed in range(self.n_seeds)]
         training = MLPTraining(max_iter=self.max_iter)
-        fits = train_cells(data.X_train, data.y_train, data.X_test, cells, training)
+        fits = train_cells(checked.X_train, checked.y_train, checked.X_test, cells, training)
         if diverged := [fit.cell.seed for fit in fits if fit.status == "diverged"]:
             raise RuntimeError(
                 f"the perceptron's training loss is not finite from seeds {diverged}, expected a number: "
@@ -156,20 +129,30 @@ class MemorisationAnalysis:
             )
         n_open = sum(fit.status != "converged" for fit in fits)
         note = f"; {n_open} not converged after {self.max_iter} epochs" if n_open else ""
-        right = np.mean([fit.predicted == data.y_test for fit in fits], axis=0)
+        right = np.mean([fit.predicted == checked.y_test for fit in fits], axis=0)
         return right, f"perceptron {hidden}, alpha {self.alpha:g}, mean of {self.n_seeds} initialisations{note}"
 
 
-def _rows(
-    probe: str, where: tuple[int, float, int], right: tuple[float, float], n: tuple[int, int], note: str
-) -> list[ResultRow]:
-    """Rows from the numbers of right answers; as means over fits they need not be whole, which the intervals allow."""
-    seen, unseen = right[0] / n[0], right[1] / n[1]
-    low, high = newcombe_interval(right[0], n[0], right[1], n[1])
-    (a, b), (c, d) = wilson_interval(right[0], n[0]), wilson_interval(right[1], n[1])
+def _rows(at: Where, seen: np.ndarray, unseen: np.ndarray, note: str) -> list[ResultRow]:
+    """Rows from the share of fits that are right on each example; intervals take sums that are not whole."""
+    n, n_unseen = len(seen), len(unseen)
+    a, b = float(seen.sum()), float(unseen.sum())
+    of_seen, of_unseen, of_gap = (
+        wilson_interval(a, n),
+        wilson_interval(b, n_unseen),
+        newcombe_interval(a, n, b, n_unseen),
+    )
+    gap = a / n - b / n_unseen
     return [
-        ResultRow(probe, m.SUBTEST_ACCURACY, *where, "train", value=seen, low=a, high=b, n=n[0], note=note),
-        ResultRow(probe, m.UNSEEN_ACCURACY, *where, "test", value=unseen, low=c, high=d, n=n[1], note=note),
-        ResultRow(probe, m.MEMORISATION_GAP, *where, TRAIN_TEST, value=seen - unseen, low=low, high=high, n=n[0],
-                  control=0.0, note=note),
-    ]  # fmt: skip
+        ResultRow(*at.of("train"), m.SUBTEST_ACCURACY, value=a / n, low=of_seen.low, high=of_seen.high, n=n, note=note),
+        ResultRow(
+            *at.of("test"),
+            m.UNSEEN_ACCURACY,
+            value=b / n_unseen,
+            low=of_unseen.low,
+            high=of_unseen.high,
+            n=n_unseen,
+            note=note,
+        ),
+        ResultRow(*at, m.MEMORISATION_GAP, value=gap, low=of_gap.low, high=of_gap.high, n=n, control=0.0, note=note),
+    ]

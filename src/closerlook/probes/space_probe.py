@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, NamedTuple
 
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.rows import ResultRow
+from closerlook.results.rows import LabelPairs, Place, ResultRow
 from closerlook.results.store import CellKey
 
 TRAIN_TEST = "train-test"
 """Split name of measures that use both splits."""
+
+Finding = ResultRow | LabelPairs
+"""What a probe finds: a number, or a number of every pair of labels."""
 
 
 @dataclass(frozen=True)
@@ -31,65 +35,114 @@ class Scope:
     splits: tuple[str, ...]
 
 
-class SpaceProbe(Protocol):
+class Where(NamedTuple):
+    """The first two fields of a row: ``ResultRow(*where, measure, ...)``.
+
+    Attributes:
+        place: Where it was measured.
+        epoch: The place's step in epochs.
+    """
+
+    place: Place
+    epoch: float
+
+    def of(self, split: str) -> Where:
+        """The same in another split."""
+        return Where(self.place._replace(split=split), self.epoch)
+
+
+def where(reader: SnapshotReader, key: CellKey, step: int | None = None) -> Where:
+    """Where a cell's rows are: at its step, or at one of all snapshots."""
+    at = key.place.step if step is None else step
+    if at is None:
+        raise ValueError(f"cell {key.place} needs a step")
+    return Where(key.place._replace(step=at), reader.epoch(at))
+
+
+class SpaceProbe(ABC):
     """A probe: a named computation on stored vectors, cut into independent cells.
 
-    Implementations are frozen dataclasses, so that settings are seen in the digest and cells can be sent
-    to other processes.
+    Implementations are frozen dataclasses with a field ``name``, so that settings are seen in the digest and cells can
+    be sent to other processes.
+
+    Attributes:
+        name: Name in results and on the command line.
+        version: Number to raise when the probe's answers change.
+        chain: How many snapshots of one layer and split go to a worker together, the last first.
     """
 
-    @property
-    def name(self) -> str:
-        """Name in results and on the command line."""
-        ...
+    name: str
+    version: ClassVar[int] = 1
+    chain: ClassVar[int] = 1
 
+    @abstractmethod
     def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
         """The independent pieces of work for a scope."""
-        ...
 
-    def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
+    @abstractmethod
+    def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Do one piece of work."""
-        ...
+
+    def compute_chain(
+        self, reader: SnapshotReader, keys: Sequence[CellKey], scope: Scope
+    ) -> Iterator[Sequence[Finding]]:
+        """Do several pieces of work of one layer and split, the last snapshot first: one may help the next."""
+        for key in keys:
+            yield self.compute(reader, key, scope)
+
+    def digest(self, *inputs: str) -> str:
+        """Digest of the probe's settings, its version, and the checksums of what it reads."""
+        return digest(self, self.version, *inputs)
 
 
-def digest(probe: Any, version: int, *inputs: str) -> str:
-    """Digest of a probe's settings, its version, and the checksums of what it reads.
+def digest(settings: Any, version: int, *inputs: str) -> str:
+    """Digest of settings, a version, and the checksums of what is read.
 
     Args:
-        probe: A dataclass; its fields are the settings.
-        version: Number to raise when the probe's answers change.
+        settings: A dataclass; its fields are the settings.
+        version: Number to raise when the answers change.
         *inputs: Checksums of the vectors, and other things that the answer depends on.
     """
-    if not is_dataclass(probe) or isinstance(probe, type):
-        raise TypeError(f"a probe must be a dataclass instance, got {probe!r}")
-    settings = {key: value for key, value in asdict(probe).items() if key != "n_jobs"}
-    content = json.dumps([type(probe).__name__, version, settings, inputs], sort_keys=True, default=str)
+    fields = {key: value for key, value in asdict(settings).items() if key != "n_jobs"}
+    content = json.dumps([type(settings).__name__, version, fields, inputs], sort_keys=True, default=str)
     return hashlib.sha256(content.encode("utf-8")).hexdigest()[:16]
 
 
-def per_space_cells(
-    probe: Any, version: int, reader: SnapshotReader, scope: Scope, *, extra: Sequence[str] = ()
-) -> list[CellKey]:
-    """One cell per snapshot, layer and split."""
-    return [
-        CellKey(
-            probe.name,
-            layer,
-            split,
-            step,
-            digest(probe, version, reader.checksum(step, split, layer), *extra),
-        )
-        for split in scope.splits
-        for layer in scope.layers
-        for step in scope.steps
-    ]
+class OneSpaceProbe(SpaceProbe):
+    """A probe whose cells are of one snapshot, layer and split each."""
+
+    def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
+        """One cell per snapshot, layer and split."""
+        return [
+            CellKey(Place(self.name, layer, split, step), self.digest(*self._inputs(reader, step, split, layer, scope)))
+            for split in scope.splits
+            for layer in scope.layers
+            for step in scope.steps
+        ]
+
+    def _inputs(self, reader: SnapshotReader, step: int, split: str, layer: int, scope: Scope) -> tuple[str, ...]:
+        """Checksums of what a cell reads."""
+        return (reader.checksum(step, split, layer),)
 
 
-def per_path_cells(probe: Any, version: int, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
-    """One cell per layer and split, over all snapshots."""
-    cells = []
-    for split in scope.splits:
-        for layer in scope.layers:
-            inputs = [reader.checksum(step, split, layer) for step in scope.steps]
-            cells.append(CellKey(probe.name, layer, split, None, digest(probe, version, *inputs)))
-    return cells
+class TrainTestProbe(SpaceProbe):
+    """A probe whose cells are of one snapshot and layer each, of both splits.
+
+    Attributes:
+        split: The split that a cell is stored under.
+    """
+
+    split: ClassVar[str] = "test"
+
+    def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
+        """One cell per snapshot and layer; none unless train and test are both looked at."""
+        if not {"train", "test"} <= set(scope.splits):
+            return []
+        return [
+            CellKey(
+                Place(self.name, layer, self.split, step),
+                self.digest(reader.checksum(step, "train", layer), reader.checksum(step, "test", layer)),
+            )
+            for layer in scope.layers
+            for step in scope.steps
+        ]

@@ -14,16 +14,14 @@ checksum of every file and one of itself: a flipped bit anywhere is an error tha
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from closerlook.errors import UserError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from closerlook.results.sealed import read_sealed
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -78,11 +76,6 @@ class Manifest:
     examples: dict[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries and lists, with the checksum of all of them."""
-        content = asdict(self)
-        return content | {_CHECKSUM: _digest(content)}
-
     @classmethod
     def read(cls, folder: Path) -> Manifest:
         """Read the manifest of a snapshot folder.
@@ -92,47 +85,33 @@ class Manifest:
         """
         path = folder / MANIFEST_FILE
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_sealed(path)
             version = content["format_version"]
+            manifest = cls._parse(content) if version == FORMAT_VERSION else None
         except FileNotFoundError:
             raise SnapshotError(
                 f"{folder} is not a complete snapshot: it has no {MANIFEST_FILE}. "
                 "Delete the folder and run the same train.py command again."
             ) from None
-        except _MALFORMED as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _damaged(folder, f"{type(error).__name__}: {error}") from error
-        if version != FORMAT_VERSION:
+        if manifest is None:
             raise SnapshotError(
                 f"{path} has format version {version}, this code reads {FORMAT_VERSION}. "
                 "Use the version of closerlook that wrote it, or train again."
             )
-        try:
-            manifest = cls._parse(content)
-        except _MALFORMED as error:
-            raise _damaged(folder, f"{type(error).__name__}: {error}") from error
         if folder.name != step_folder(manifest.step):
             raise _damaged(folder, f"it is of step {manifest.step}, expected that of its folder")
         return manifest
 
     @classmethod
     def _parse(cls, content: dict[str, Any]) -> Manifest:
-        checksum = content.pop(_CHECKSUM, None)
-        if checksum is not None and checksum != _digest(content):  # None: written before manifests had one
-            raise ValueError("got bytes that differ from its own checksum, expected those that were written")
         content["layers"] = tuple(content["layers"])
         content["parts"] = {k: tuple(Part(**part) for part in v) for k, v in content["parts"].items()}
         outside = [p.file for parts in content["parts"].values() for p in parts if not _is_inside(p.file)]
         if outside:
             raise ValueError(f"got the file {outside[0]}, expected one below its folder")
         return cls(**content)
-
-
-_CHECKSUM = "checksum"
-_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def _damaged(folder: Path, why: str) -> SnapshotError:
@@ -172,8 +151,6 @@ def read_examples(path: Path) -> pd.DataFrame:
     Raises:
         SnapshotError: It is damaged.
     """
-    import pandas as pd
-
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors and OSErrors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from closerlook.files import sha256_of
 from closerlook.representations.format import (
+    MANIFEST_FILE,
     STEP_PREFIX,
     Manifest,
     Part,
@@ -36,10 +38,15 @@ class SnapshotReader:
         self.root = Path(root)
         folders = sorted(self.root.glob(f"{STEP_PREFIX}*")) if self.root.is_dir() else []
         self.manifests: dict[int, Manifest] = {}
+        self._stamps: dict[int, tuple[int, ...] | None] = {}
+        self._examples: dict[str, pd.DataFrame] = {}
+        self._labels: dict[str, np.ndarray] = {}
         self._intact: set[Path] = set()
         for folder in folders:
+            stamp = _stamp(folder)
             manifest = Manifest.read(folder)
             self.manifests[manifest.step] = manifest
+            self._stamps[manifest.step] = stamp
         if not self.manifests:
             raise SnapshotError(
                 f"no complete snapshot in {self.root}: expected folders {STEP_PREFIX}00000000 and so on. "
@@ -73,22 +80,24 @@ class SnapshotReader:
         Raises:
             SnapshotError: There is no such split, or its table is damaged.
         """
-        path = examples_file(self.root, split)
-        if not path.exists():
-            raise SnapshotError(f"no split {split!r} in {self.root}: got splits {', '.join(self.splits)}")
-        table = read_examples(path)
-        for manifest in self.manifests.values():
-            expected = manifest.n_examples.get(split, len(table))
-            if len(table) != expected or not _is_intact(path, manifest.examples.get(split)):
-                raise SnapshotError(
-                    f"{path} is damaged: got {len(table)} examples or other bytes than snapshot {manifest.step} was "
-                    f"written with, expected {expected}. Run the same train.py command with overwrite=true."
-                )
-        return table
+        if split not in self._examples:  # of 171 snapshots, each would read and hash it again
+            self._examples[split] = self._read_examples(split)
+        return self._examples[split]
 
     def labels(self, split: str) -> np.ndarray:
         """(n_examples,) label names of a split."""
-        return self.examples(split)["label"].to_numpy(dtype=object).astype(str)
+        if split not in self._labels:
+            self._labels[split] = self.examples(split)["label"].to_numpy(dtype=object).astype(str)
+        return self._labels[split]
+
+    @property
+    def identity(self) -> str:
+        """What tells these snapshots from others that were in the same folder before."""
+        return repr(sorted(self._stamps.items()))
+
+    def is_as_read(self, steps: Iterable[int]) -> bool:
+        """Whether these snapshots are still the ones on disk: nobody deleted or replaced them meanwhile."""
+        return all(_stamp(self.root / step_folder(step)) == self._stamps[step] for step in steps)
 
     def vectors(self, step: int, split: str, layer: int) -> np.ndarray:
         """(n_examples, n_features) vectors of one layer, read-only; a memory map when one process wrote it.
@@ -112,18 +121,29 @@ class SnapshotReader:
         """Digest of the stored vectors, as recorded when they were written."""
         return "-".join(part.sha256[:16] for part in self._manifest(step).parts[part_key(split, layer)])
 
-    def verify(self, step: int, split: str | None = None, layer: int | None = None) -> None:
-        """Compare files with their checksums.
+    def verify(self, step: int) -> None:
+        """Compare all files of a snapshot with their checksums.
 
         Raises:
             SnapshotError: A file is missing or its bytes have changed; the message names it.
         """
-        manifest = self._manifest(step)
-        for key, parts in manifest.parts.items():
-            if split is not None and layer is not None and key != part_key(split, layer):
-                continue
+        for parts in self._manifest(step).parts.values():
             for part in parts:
                 self._require_intact(self.root / step_folder(step) / part.file, part.sha256)
+
+    def _read_examples(self, split: str) -> pd.DataFrame:
+        path = examples_file(self.root, split)
+        if not path.exists():
+            raise SnapshotError(f"no split {split!r} in {self.root}: got splits {', '.join(self.splits)}")
+        table, checksum = read_examples(path), sha256_of(path)
+        for manifest in self.manifests.values():
+            expected = manifest.n_examples.get(split, len(table))
+            if len(table) != expected or manifest.examples.get(split, checksum) != checksum:
+                raise SnapshotError(
+                    f"{path} is damaged: got {len(table)} examples or other bytes than snapshot {manifest.step} was "
+                    f"written with, expected {expected}. Run the same train.py command with overwrite=true."
+                )
+        return table
 
     def _manifest(self, step: int) -> Manifest:
         if step not in self.manifests:
@@ -136,7 +156,7 @@ class SnapshotReader:
             self._require_intact(path, part.sha256)
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, OverflowError) as error:  # a header may claim more than there is
             raise SnapshotError(
                 f"{path} cannot be read ({error}). Delete {path.parent.parent} and run train.py again."
             ) from error
@@ -156,11 +176,18 @@ class SnapshotReader:
         self._intact.add(path)
 
 
-def _is_intact(path: Path, sha256: str | None) -> bool:
+def _is_intact(path: Path, sha256: str) -> bool:
     """Whether a file is there and has its checksum."""
-    if sha256 is None:  # written before manifests had it
-        return True
     try:
         return sha256_of(path) == sha256
     except OSError:
         return False
+
+
+def _stamp(folder: Path) -> tuple[int, ...] | None:
+    """What tells a snapshot from another one at the same step; None when there is none."""
+    try:
+        stat = (folder / MANIFEST_FILE).stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size

@@ -24,6 +24,7 @@ from closerlook.representations.format import (
     read_examples,
     step_folder,
 )
+from closerlook.results.sealed import write_sealed
 
 EXAMPLE_COLUMNS = ("example_id", "text_id", "label", "form")
 
@@ -179,7 +180,7 @@ def publish(
     tables = {split: examples_file(root, split) for split in n_examples}
     examples = {split: sha256_of(path) for split, path in tables.items() if path.exists()}
     manifest = Manifest(step, epoch, tuple(layers), dtype, n_features, n_examples, ordered, examples)
-    write_json(temporary / MANIFEST_FILE, manifest.to_json())
+    write_sealed(temporary / MANIFEST_FILE, asdict(manifest))
     final = root / step_folder(step)
     if final.exists():  # the same step again, after a resume: the new one is as good, and complete
         shutil.rmtree(final)

@@ -1,19 +1,15 @@
-"""A run read back from its directory: everything that dashboards, reports and notebooks draw from."""
+"""What is known of a run: what it is, how it ended, where its vectors come from, what was measured."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from closerlook.errors import UserError
-from closerlook.files import write_json
-from closerlook.results.store import CELLS_FILE, ResultStore
 
-RUN_FILE = "run.json"
 CONFIG_FILE = "config.yaml"
 RESULTS_FOLDER = "results"
 SNAPSHOTS_FOLDER = "snapshots"
@@ -27,7 +23,7 @@ class RunError(UserError):
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a run is, written before its first step.
+    """What a run is, written before its first step (``run.json``).
 
     Attributes:
         task: The task's name.
@@ -48,6 +44,8 @@ class RunInfo:
         versions: Versions of the packages that matter.
         checksums: Digest of every data file.
         notes: Sentences about the data that a reader of the results should know.
+        variant: How it differs from a plain run of its task, model and seed, e.g. ``finetuning.epochs-1``; empty for a
+            plain one, None in runs of versions that did not record it (see :attr:`RunDir.variant`).
     """
 
     task: str
@@ -68,6 +66,7 @@ class RunInfo:
     versions: dict[str, str] = field(default_factory=dict)
     checksums: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    variant: str | None = None
 
     @property
     def group(self) -> str:
@@ -79,34 +78,49 @@ class RunInfo:
         """A name for people: ``task/model/seed=0``."""
         return f"{self.group}/seed={self.seed}"
 
-    def save(self, run_dir: Path) -> None:
-        """Write ``run.json`` into the run directory, all or nothing."""
-        write_json(run_dir / RUN_FILE, asdict(self))
 
-    @classmethod
-    def load(cls, run_dir: Path) -> RunInfo:
-        """Read ``run.json``.
+@dataclass(frozen=True)
+class RunState:
+    """How a run stands or ended (``state.json``).
 
-        Raises:
-            RunError: The directory or its ``run.json`` is missing, damaged, or was written by another version.
-        """
-        path = Path(run_dir) / RUN_FILE
-        if not path.is_file():
-            raise RunError(
-                f"no run in {run_dir}: expected the file {RUN_FILE}, which train.py writes. "
-                "Pass the directory that train.py printed, e.g. run_dir=runs/bbc_topics/minilm_l6/seed-0"
-            )
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-        except (ValueError, AttributeError, RecursionError) as error:
-            raise RunError(
-                f"{path} is damaged ({error}): expected what train.py wrote. Run train.py again with overwrite=true"
-            ) from error
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise RunError(f"{path} was written by another version of closerlook ({error}). Train again.") from error
+    Attributes:
+        status: ``running``, ``finished``, ``interrupted`` or ``failed``; a killed process leaves ``running`` behind.
+        identity: Digest of the settings that decide what is computed.
+        changed: When it was written, ISO 8601.
+        error: Why it failed, in one line.
+        traceback: Where it failed.
+        pid: The process that wrote this.
+        host: The machine it ran on.
+        launch: Name of the launch, which all its processes share.
+        checkpoint: Where this attempt resumed from; empty when it started anew.
+    """
+
+    status: str
+    identity: str = ""
+    changed: str = ""
+    error: str = ""
+    traceback: str = ""
+    pid: int = 0
+    host: str = ""
+    launch: str = ""
+    checkpoint: str = ""
+
+
+@dataclass(frozen=True)
+class CrossOrigin:
+    """Where the vectors of another task's space in a run's encoder come from (``cross.json``).
+
+    Attributes:
+        tuned_on: The task that the encoder was tuned on.
+        source: Title of the run that tuned it.
+        checkpoint: SHA-256 of its checkpoint.
+        task: Settings of the task that it was looked into with.
+    """
+
+    tuned_on: str
+    source: str
+    checkpoint: str
+    task: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,7 +129,7 @@ class RunResults:
 
     Attributes:
         run_dir: Its directory.
-        info: What the run is; None for vectors that closerlook did not train.
+        info: What the run is.
         config: The resolved configuration as plain dictionaries.
         table: Tidy results, columns of :data:`closerlook.results.rows.COLUMNS`.
         history: Training metrics: columns ``step``, ``epoch`` and one per metric, NaN where not logged.
@@ -126,64 +140,3 @@ class RunResults:
     config: dict[str, Any]
     table: pd.DataFrame
     history: pd.DataFrame
-
-
-def load_run(run_dir: Path) -> RunResults:
-    """Read a run's results back from disk; works while it is still training or probing.
-
-    Raises:
-        RunError: There is no run in ``run_dir``, or it has not been probed.
-    """
-    run_dir = Path(run_dir)
-    info = RunInfo.load(run_dir)
-    folder = run_dir / RESULTS_FOLDER
-    if not (folder / CELLS_FILE).exists():
-        raise RunError(f"{run_dir} has no results yet: run `python probe.py run_dir={run_dir}` first")
-    return RunResults(run_dir, info, load_config(run_dir), ResultStore(folder).table(), load_history(run_dir))
-
-
-def load_config(run_dir: Path) -> dict[str, Any]:
-    """The run's resolved configuration; empty when it has none.
-
-    Raises:
-        RunError: The file is damaged.
-    """
-    path = Path(run_dir) / CONFIG_FILE
-    if not path.exists():
-        return {}
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError  # type: ignore[import-untyped]
-
-    try:
-        return dict(OmegaConf.to_container(OmegaConf.load(path), resolve=True))  # type: ignore[arg-type]
-    except (OSError, ValueError, TypeError, RecursionError, YAMLError, OmegaConfBaseException) as error:
-        raise RunError(
-            f"{path} is damaged ({type(error).__name__}): expected the settings that train.py wrote. "
-            "Run train.py again with overwrite=true"
-        ) from error
-
-
-def load_history(run_dir: Path) -> pd.DataFrame:
-    """The training metrics that were logged, in order; an empty table when there are none.
-
-    Raises:
-        RunError: The file is damaged.
-    """
-    path = Path(run_dir) / HISTORY_FILE
-    if not path.exists() or path.stat().st_size == 0:
-        return pd.DataFrame({"step": pd.Series(dtype="int64"), "epoch": pd.Series(dtype="float64")})
-    try:
-        history = pd.read_csv(path)
-        if history.dtypes.map(pd.api.types.is_numeric_dtype).all() and "step" in history:
-            return history
-    except ValueError as error:  # pandas' parser errors and wrong encodings are ValueErrors
-        raise _damaged_history(path, str(error)) from error
-    raise _damaged_history(path, f"columns {', '.join(map(str, history.columns[:5]))}")
-
-
-def _damaged_history(path: Path, got: str) -> RunError:
-    return RunError(
-        f"{path} is damaged: got {got[:150]}, expected a column 'step' and numbers. "
-        "Delete it (it holds the training curves only), or run train.py again with overwrite=true"
-    )

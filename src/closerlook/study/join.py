@@ -2,62 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from closerlook.files import write_json
 from closerlook.results.rows import COLUMNS
-from closerlook.results.run import RESULTS_FOLDER, RUN_FILE, RunError, RunInfo, load_config
-from closerlook.study.columns import read_cells
+from closerlook.results.run import RunError, RunInfo
+from closerlook.results.run_dir import RUN_FILE, RunDir
 
-CROSS_FOLDER = "cross"
-CROSS_FILE = "cross.json"
 KEYS = ("model", "task", "tuned_on", "variant", "seed", "run")
 """Columns that the joined table has before those of :data:`closerlook.results.rows.COLUMNS`."""
 
-_STATE_FILE = "state.json"
 _NOT_ENTERED = {"snapshots", "results", "checkpoints", "wandb", ".hydra", "random_encoder"}
-_RUN_NAME = re.compile(r"^seed-\d+(?:__(?P<variant>.+))?$")
-
-
-@dataclass(frozen=True)
-class CrossOrigin:
-    """Where the vectors of a cross-task folder come from (``cross.json``).
-
-    Attributes:
-        tuned_on: The task that the encoder was tuned on.
-        source: Title of the run that tuned it.
-        checkpoint: SHA-256 of its checkpoint.
-        task: Settings of the task that it was looked into with.
-    """
-
-    tuned_on: str
-    source: str
-    checkpoint: str
-    task: dict[str, Any] = field(default_factory=dict)
-
-    @staticmethod
-    def path(folder: Path) -> Path:
-        """The file in a cross-task folder."""
-        return Path(folder) / CROSS_FILE
-
-    @classmethod
-    def load(cls, folder: Path) -> CrossOrigin | None:
-        """Read it; None when the folder is not a cross-task folder."""
-        path = cls.path(folder)
-        return cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
-
-    def save(self, folder: Path) -> None:
-        """Write it, all or nothing."""
-        write_json(self.path(folder), asdict(self))
 
 
 @dataclass(frozen=True)
@@ -68,8 +29,8 @@ class StudyRun:
         path: Its directory, relative to the study's root.
         info: What it is.
         tuned_on: The task that the encoder was tuned on: ``info.task``, unless it is a cross-task folder.
-        variant: What the directory's name says besides the seed, e.g. ``experiment-e3``; empty for a plain run.
-        status: See :func:`status_of`; ``running`` may also mean killed.
+        variant: See :attr:`RunDir.variant`, e.g. ``experiment-e3``; empty for a plain run.
+        status: See :attr:`RunDir.status`; ``running`` may also mean killed.
         n_rows: Number of results; 0 = not probed yet.
     """
 
@@ -123,13 +84,16 @@ def load_study(root: Path, select: str | None = None) -> Study:
     found, tables, config, problems = [], [], {}, []
     for folder in folders:
         try:
-            run, table = _read(root, folder)
+            run, table, problem = _read(root, folder)
+            settings = RunDir(folder).config()
         except (RunError, OSError, ValueError) as error:
             problems.append(f"{folder.relative_to(root)}: {error}")
             continue
+        if problem:
+            problems.append(f"{run.path}: {problem}")
         found.append(run)
         tables.append(table)
-        config[run.path] = load_config(folder)
+        config[run.path] = settings
     named = _names(found)
     joined = [_with_keys(table, run, named[run.path]) for run, table in zip(found, tables, strict=True)]
     return Study(root, tuple(found), _concat(joined), config, tuple(problems))
@@ -165,38 +129,23 @@ def find_runs(root: Path, select: str | None = None) -> Iterator[Path]:
             yield Path(folder)
 
 
-def is_cross(folder: Path) -> bool:
-    """Whether a run directory holds the space of another task in a run's encoder."""
-    return Path(folder).parent.name == CROSS_FOLDER
-
-
-def _read(root: Path, folder: Path) -> tuple[StudyRun, pd.DataFrame]:
-    info, origin = RunInfo.load(folder), CrossOrigin.load(folder)
-    owner = folder.parents[1] if origin else folder
-    match = _RUN_NAME.match(owner.name)
-    table, _ = read_cells(folder / RESULTS_FOLDER)
+def _read(root: Path, folder: Path) -> tuple[StudyRun, pd.DataFrame, str]:
+    """A run, its table, and what of its cells could not be read."""
+    place = RunDir(folder)
+    info, origin, store = place.info(), place.origin(), place.store()
+    table = store.table()
     run = StudyRun(
         path=folder.relative_to(root).as_posix(),
         info=info,
         tuned_on=origin.tuned_on if origin else info.task,
-        variant=(match["variant"] or "") if match else "",
-        status=status_of(owner),
+        variant=place.variant,
+        status=place.status,
         n_rows=len(table),
     )
-    return run, table
-
-
-def status_of(folder: Path) -> str:
-    """``finished``, ``running``, ``failed`` or ``interrupted``, as the run's own record says.
-
-    Raises:
-        RunError: The record is damaged.
-    """
-    path = folder / _STATE_FILE
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["status"]) if path.is_file() else "finished"
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error}): it says how the run in its folder ended") from error
+    problem = ""
+    if store.left_out:
+        problem = f"{store.left_out} of {store.path.name} left out; to compute them again: probe.py run_dir={folder}"
+    return run, table, problem
 
 
 def _names(runs: list[StudyRun]) -> dict[str, str]:

@@ -15,7 +15,6 @@ import pandas as pd
 
 from closerlook import measures as m
 from closerlook.redaction import redact
-from closerlook.results.rows import ResultRow, to_table
 from closerlook.results.run import RunInfo, RunResults
 from closerlook.results.tables import (
     SUMMARY_MEASURES,
@@ -95,14 +94,13 @@ def log_results(run: Run, results: RunResults, label_layers: Sequence[int] | Non
 
 
 @harmless
-def log_live(target: Any, rows: Sequence[ResultRow]) -> None:
-    """Rows of a probe that runs while training.
+def log_live(target: Any, table: pd.DataFrame) -> None:
+    """Results of a probe that runs while training.
 
     Args:
         target: A W&B run, or any Lightning logger.
-        rows: Rows of any number of snapshots; pairs of labels are left out.
+        table: Tidy results of any number of snapshots; pairs of labels are left out.
     """
-    table = to_table(rows)
     run = getattr(target, "experiment", target)
     for row in _history(table, sorted(table["layer"].unique())):
         if hasattr(run, "define_metric"):

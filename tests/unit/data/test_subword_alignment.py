@@ -198,3 +198,18 @@ def test_an_id_without_a_vector_is_one_error(tiny_tokenizer: Any) -> None:
 def test_texts_and_words_may_stand_in_one_task(tiny_tokenizer: Any) -> None:
     encoded, _ = encode_texts([words("a", "b", (0,)), raw("b", "c")], tiny_tokenizer)
     assert [e.text_id for e in encoded] == ["a", "b"]
+
+
+def test_two_texts_are_read_as_the_tokenizer_reads_them(minilm_tokenizer: Any) -> None:
+    pairs = [("A dog sleeps.", "An animal rests, it seems."), ("Yes.", "No.")]
+    texts = [LabeledText(a, (Target((), "x"),), text=a, second_text=b) for a, b in pairs]
+    encoded, report = encode_texts(texts, minilm_tokenizer)
+    for (a, b), one in zip(pairs, encoded, strict=True):
+        plain = minilm_tokenizer(a, b, truncation=False, padding=False)
+        assert list(one.input_ids) == plain.input_ids
+        assert list(one.token_type_ids) == plain.token_type_ids
+    with pytest.raises(AlignmentError, match=r"1 of 2 texts are longer than 10 subwords"):
+        encode_texts(texts, minilm_tokenizer, max_length=10)
+    (cut, _), report = encode_texts(texts, minilm_tokenizer, max_length=10, allow_truncation=True)
+    assert (len(cut.input_ids), len(cut.token_type_ids), report.n_truncated_texts) == (10, 10, 1)
+    assert sum(cut.token_type_ids) > 0

@@ -9,7 +9,11 @@ import pandas as pd
 import pytest
 
 from closerlook import measures as m
-from closerlook.results.rows import ResultRow, to_table
+from closerlook.results.rows import Place, ResultRow, to_table
+
+
+def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
+    return ResultRow(Place(probe, layer, split, step), epoch, measure, *labels, **values)
 
 
 @pytest.fixture(scope="session")
@@ -23,11 +27,13 @@ def many_labels() -> Callable[..., pd.DataFrame]:
             gaps = np.abs(position[:, None] - position) * (1 + step * np.sqrt(position[:, None] + position))
             np.fill_diagonal(gaps, np.inf)
             for i in range(n):
-                rows.append(ResultRow("direct", m.MIN_DISTANCE, *where, f"label {i:02d}", value=float(gaps[i].min())))
-                rows.append(ResultRow("centroids", m.CENTROID_X, *where, f"label {i:02d}", value=float(i * step)))
-                rows.append(ResultRow("centroids", m.CENTROID_Y, *where, f"label {i:02d}", value=float(position[i])))
+                rows.append(result_row("direct", m.MIN_DISTANCE, *where, f"label {i:02d}", value=float(gaps[i].min())))
+                rows.append(result_row("centroids", m.CENTROID_X, *where, f"label {i:02d}", value=float(i * step)))
+                rows.append(result_row("centroids", m.CENTROID_Y, *where, f"label {i:02d}", value=float(position[i])))
                 rows += [
-                    ResultRow("direct", m.LABEL_DISTANCE, *where, f"label {i:02d}", f"label {j:02d}", float(gaps[i, j]))
+                    result_row(
+                        "direct", m.LABEL_DISTANCE, *where, f"label {i:02d}", f"label {j:02d}", float(gaps[i, j])
+                    )
                     for j in range(i)
                 ]
         return to_table(rows)

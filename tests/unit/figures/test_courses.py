@@ -6,8 +6,12 @@ from numpy.testing import assert_allclose
 
 from closerlook import measures as m
 from closerlook.figures.courses import before_after, layers_over_training, memorisation_curves
-from closerlook.results.rows import ResultRow, to_table
+from closerlook.results.rows import Place, ResultRow, to_table
 from closerlook.results.tables import rows_of
+
+
+def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
+    return ResultRow(Place(probe, layer, split, step), epoch, measure, *labels, **values)
 
 
 def test_before_after_draws_first_and_last_with_intervals(results):
@@ -22,7 +26,7 @@ def test_before_after_draws_first_and_last_with_intervals(results):
 
 
 def test_lines_of_layers_have_bands_where_there_are_intervals() -> None:
-    rows = [ResultRow("similarity", m.SIMILARITY_TO_FIRST, s, s / 5, layer, "train", value=1 - s * layer / 50,
+    rows = [result_row("similarity", m.SIMILARITY_TO_FIRST, s, s / 5, layer, "train", value=1 - s * layer / 50,
                       low=0.1 if layer == 2 else None, high=0.9 if layer == 2 else None)
             for layer in (1, 2) for s in (0, 5, 10)]  # fmt: skip
     figure = layers_over_training(to_table(rows), m.SIMILARITY_TO_FIRST, split="train")
@@ -34,7 +38,7 @@ def test_lines_of_layers_have_bands_where_there_are_intervals() -> None:
 def test_memorisation_has_one_line_seen_and_one_unseen() -> None:
     lines = (("subtest_accuracy", "train"), ("unseen_accuracy", "test"))
     rows = [
-        ResultRow("memorisation", measure, s, s / 5, 4, split, value=0.5 + s / 50)
+        result_row("memorisation", measure, s, s / 5, 4, split, value=0.5 + s / 50)
         for measure, split in lines
         for s in (0, 10)
     ]

@@ -7,8 +7,12 @@ import pytest
 from closerlook import measures as m
 from closerlook.figures.displacements import displacement_arrows, displacement_lengths
 from closerlook.figures.theme import safe
-from closerlook.results.rows import ResultRow, to_table
+from closerlook.results.rows import Place, ResultRow, to_table
 from closerlook.results.tables import rows_of
+
+
+def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
+    return ResultRow(Place(probe, layer, split, step), epoch, measure, *labels, **values)
 
 
 def test_arrows_start_at_the_origin_and_panels_share_a_scale(results):
@@ -35,7 +39,7 @@ def test_arrows_of_layers_that_do_not_move_carry_no_names(results):
 def test_lengths_put_the_farthest_label_on_top() -> None:
     lengths = {("a", 1): 0.5, ("a", 4): 1.0, ("b", 1): 0.7, ("b", 4): 3.25}
     rows = [
-        ResultRow("centroids", m.CENTROID_DISPLACEMENT, step, float(step), layer, "train", label, value=step * length)
+        result_row("centroids", m.CENTROID_DISPLACEMENT, step, float(step), layer, "train", label, value=step * length)
         for (label, layer), length in lengths.items()
         for step in (0, 1)
     ]

@@ -10,8 +10,12 @@ from numpy.testing import assert_allclose
 from closerlook import measures as m
 from closerlook.figures.distances import cluster_order, label_distance_heatmap, labels_over_training, line_colours
 from closerlook.figures.theme import safe
-from closerlook.results.rows import ResultRow, to_table
+from closerlook.results.rows import Place, ResultRow, to_table
 from closerlook.results.tables import distance_matrices, label_series, rows_of
+
+
+def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
+    return ResultRow(Place(probe, layer, split, step), epoch, measure, *labels, **values)
 
 
 def heatmaps(figure):
@@ -132,7 +136,7 @@ def test_cluster_order_accepts_missing_pairs():
 
 def test_labels_that_look_like_numbers_stay_names():
     rows = [
-        ResultRow("direct", m.LABEL_DISTANCE, 0, 0.0, 0, "train", a, b, value=1.0)
+        result_row("direct", m.LABEL_DISTANCE, 0, 0.0, 0, "train", a, b, value=1.0)
         for a, b in [("1", "2"), ("1", "1e3"), ("2", "1e3")]
     ]
     figure = label_distance_heatmap(to_table(rows), layer=0)

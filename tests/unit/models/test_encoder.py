@@ -74,6 +74,18 @@ def test_sentence_vector_ignores_padding(loaded: LoadedEncoder, pooling: str, ro
     np.testing.assert_allclose(alone[0], output.mean(axis=0) if row is None else output[row], atol=2e-6)
 
 
+def test_a_pair_of_texts_is_read_with_its_token_types(loaded: LoadedEncoder) -> None:
+    pairs = [("A dog sleeps.", "An animal rests, it seems, and dreams."), ("Yes.", "No.")]
+    texts = [LabeledText(a, (Target((), "X"),), text=a, second_text=b) for a, b in pairs]
+    split = encode(loaded, "sentence", texts)
+    with torch.no_grad():
+        got = PooledEncoder(loaded, "sentence")(split.collate([0, 1])).numpy()
+        for row, (a, b) in enumerate(pairs):
+            inputs = loaded.tokenizer(a, b, return_tensors="pt")
+            assert inputs["token_type_ids"].sum() > 0
+            np.testing.assert_allclose(got[row], loaded.backbone(**inputs).last_hidden_state[0, 0].numpy(), atol=2e-6)
+
+
 def test_last_layer_equals_forward(loaded: LoadedEncoder) -> None:
     split = encode(loaded, "word", [LabeledText("a", (Target((1,), "X"),), words=WORDS)])
     encoder = PooledEncoder(loaded, "word")

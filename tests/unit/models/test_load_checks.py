@@ -205,7 +205,6 @@ class Malicious:
 
 
 @pytest.mark.parametrize("form", ["pickle", "zip", "cut"])
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_code_in_a_bin_file_is_not_run(form: str, copied: Path, tmp_path: Path) -> None:
     file = copied / "pytorch_model.bin"
     if form == "pickle":

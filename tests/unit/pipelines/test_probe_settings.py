@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
+from closerlook.config import CrossSettings, ProbeConfig
 from closerlook.pipelines.cross_settings import for_other_tasks, task_names, task_of_sibling
 from closerlook.pipelines.scopes import choose_layers
 from closerlook.results.run import RunError
+from closerlook.results.run_dir import RunDir
 
 
 @pytest.mark.parametrize(
@@ -40,15 +41,17 @@ def test_what_is_no_task_is_an_error(wanted: object) -> None:
 
 
 def test_another_tasks_space_is_probed_for_less() -> None:
-    config = OmegaConf.create({
-        "probe": {"direct": {"a": 1}, "mlp": {"b": 2}}, "steps": "all", "layers": "all", "splits": ["train"],
-        "scopes": {"direct": {"layers": "blocks"}}, "random_encoder": True,
-        "cross": {"probes": ["mlp"], "steps": None, "layers": "last", "splits": None},
-    })  # fmt: skip
+    config = ProbeConfig(
+        probe={"direct": {"a": 1}, "mlp": {"b": 2}},
+        splits=["train"],
+        scopes={"direct": {"layers": "blocks"}},
+        random_encoder=True,
+        cross=CrossSettings(probes=["mlp"], layers="last"),
+    )
     narrowed = for_other_tasks(config)
-    assert OmegaConf.to_container(narrowed.probe) == {"mlp": {"b": 2}}
+    assert narrowed.probe == {"mlp": {"b": 2}}
     assert (narrowed.steps, narrowed.layers, list(narrowed.splits)) == ("all", "last", ["train"])
-    assert (dict(narrowed.scopes), narrowed.random_encoder) == ({}, False)
+    assert (narrowed.scopes, narrowed.random_encoder) == ({}, False)
     assert set(config.probe) == {"direct", "mlp"}, "the run's own space keeps its settings"
     config.cross.probes = ["linear"]
     with pytest.raises(
@@ -70,9 +73,9 @@ def test_settings_of_another_task_are_those_of_the_nearest_run(tmp_path: Path) -
         Path("3"): run("pos", "a", limit=3), Path("4"): run("dep", "a", limit=4),
     }  # fmt: skip
     found = task_of_sibling("pos", runs[Path("4")], runs, str(tmp_path))
-    assert (found.settings.limit_train_texts, found.pretrained) == (3, Path("3"))
+    assert (found.settings.limit_train_texts, found.pretrained) == (3, RunDir(Path("3")))
     found = task_of_sibling("pos", run("dep", "a", seed=1), runs, str(tmp_path))
-    assert (found.settings.limit_train_texts, found.pretrained) == (2, Path("2"))
+    assert (found.settings.limit_train_texts, found.pretrained) == (2, RunDir(Path("2")))
     # another model's run says what the examples are, but its vectors are others
     found = task_of_sibling("dep", runs[Path("1")], runs, str(tmp_path))
     assert (found.settings.limit_train_texts, found.pretrained) == (4, None)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
@@ -5,7 +7,8 @@ from scipy.stats import pearsonr, spearmanr
 from closerlook import measures as m
 from closerlook.probes.derived import plan_derived
 from closerlook.probes.label_distances import LabelDistances, distance_rows
-from closerlook.results.rows import ResultRow
+from closerlook.probes.space_probe import Where
+from closerlook.results.rows import Place, ResultRow
 from closerlook.results.store import Cell, CellKey
 
 LABELS = ("a", "b", "c", "d")
@@ -20,19 +23,20 @@ def distances(seed: int, n: int = 4) -> np.ndarray:
 def direct_cell(step: int, split: str, matrix: np.ndarray, labels: tuple[str, ...] = LABELS) -> Cell:
     off = matrix + np.diag(np.full(len(matrix), np.nan))
     minimum = np.array([np.nan if np.isnan(row).all() else np.nanmin(row) for row in off])
-    found = LabelDistances(labels, 10, len(labels), 0, matrix, minimum)
-    rows = distance_rows(found, "direct", step, step / 10, 6, split)
-    return Cell(CellKey("direct", 6, split, step, f"d{step}{split}"), 0.0, tuple(rows))
+    found = LabelDistances(labels, 10, len(labels), 0, matrix, minimum, minimum, minimum)
+    place = Place("direct", 6, split, step)
+    return Cell.of(CellKey(place, f"d{step}{split}"), 0.0, distance_rows(found, Where(place, step / 10)))
 
 
 def linear_cell(step: int, counts: dict[tuple[str, str], int]) -> Cell:
-    rows = tuple(ResultRow("linear", m.CONFUSION, step, 0.0, 6, "test", a, b, float(n)) for (a, b), n in counts.items())
-    return Cell(CellKey("linear", 6, "test", step, f"l{step}"), 0.0, rows)
+    place = Place("linear", 6, "test", step)
+    rows = [ResultRow(place, 0.0, m.CONFUSION, a, b, float(n)) for (a, b), n in counts.items()]
+    return Cell.of(CellKey(place, f"l{step}"), 0.0, rows)
 
 
 def derived(*cells: Cell) -> dict[tuple[str, str, int], ResultRow]:
-    rows = [row for _, compute in plan_derived(cells) for row in compute()]
-    return {(row.measure, row.split, row.step): row for row in rows}
+    rows = [row for plan in plan_derived(cells) for row in plan.compute()]
+    return {(row.measure, row.place.split, row.place.step or 0): row for row in rows}
 
 
 def test_similarity_is_the_correlation_of_label_distance_vectors() -> None:
@@ -88,12 +92,13 @@ def test_perfect_classifier_leaves_the_share_undefined_with_a_reason() -> None:
 
 def test_keys_change_with_their_inputs_only() -> None:
     def keys(*cells: Cell) -> list[CellKey]:
-        return [key for key, _ in plan_derived(cells)]
+        return [plan.key for plan in plan_derived(cells)]
 
     base = direct_cell(0, "train", distances(0))
     same = keys(base, direct_cell(10, "train", distances(1)))
     assert same == keys(base, direct_cell(10, "train", distances(1)))
-    other = Cell(CellKey("direct", 6, "train", 10, "new vectors"), 0.0, direct_cell(10, "train", distances(1)).rows)
+    other = direct_cell(10, "train", distances(1))
+    other = replace(other, key=other.key._replace(digest="new vectors"))
     changed = keys(base, other)
     assert changed[0] == same[0]
     assert changed[1] != same[1]

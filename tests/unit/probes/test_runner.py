@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,11 @@ import pytest
 
 from closerlook import measures as m
 from closerlook.probes.centroid_paths import CentroidAnalysis
-from closerlook.probes.classifier import LinearClassifierAnalysis, MLPAnalysis, OnlineCodeAnalysis, wilson_interval
+from closerlook.probes.classifier import LinearClassifierAnalysis, MLPAnalysis, OnlineCodeAnalysis
 from closerlook.probes.geometry_change import GeometryAnalysis, TrainTestAnalysis
 from closerlook.probes.label_distances import DirectProbeAnalysis
-from closerlook.probes.runner import plan_cells, run_probes
-from closerlook.probes.space_probe import Scope, per_space_cells
+from closerlook.probes.runner import ProbeOutcome, plan_cells, run_probes
+from closerlook.probes.space_probe import OneSpaceProbe, Scope, SpaceProbe, where
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import SnapshotWriter, publish, write_examples
 from closerlook.results.rows import ResultRow
@@ -55,6 +56,11 @@ def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def run(root: Path, probes: list[SpaceProbe], scope: Scope, store: ResultStore, **options: Any) -> ProbeOutcome:
+    reader = SnapshotReader(root)
+    return run_probes(reader, plan_cells(reader, probes, scope), store, **options)
+
+
 def value(table: pd.DataFrame, measure: str, **where: object) -> float:
     chosen = table[table.measure == measure]
     for column, wanted in where.items():
@@ -65,7 +71,7 @@ def value(table: pd.DataFrame, measure: str, **where: object) -> float:
 
 def test_centroids_move_as_far_as_they_were_pushed(snapshots: Path, tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
-    run_probes(snapshots, [CentroidAnalysis()], SCOPE, store)
+    run(snapshots, [CentroidAnalysis()], SCOPE, store)
     table = store.table()
     for label in "abc":
         where = {"layer": 1, "split": "train", "label": label}
@@ -85,7 +91,7 @@ def test_every_probe_answers_on_its_places(snapshots: Path, tmp_path: Path) -> N
         OnlineCodeAnalysis(n_shuffles=2), TrainTestAnalysis(n_draws=2),
         GeometryAnalysis(n_permutations=19, n_bootstrap=20),
     ]  # fmt: skip
-    outcome = run_probes(snapshots, probes, Scope((0, 10), (1,), SPLITS), store)
+    outcome = run(snapshots, probes, Scope((0, 10), (1,), SPLITS), store)
     assert not outcome.failed
     table = store.table()
     assert value(table, m.N_CLUSTERS, step=10, split="train") == 3
@@ -106,32 +112,29 @@ def test_every_probe_answers_on_its_places(snapshots: Path, tmp_path: Path) -> N
 def test_finished_cells_are_kept_and_changed_settings_computed(snapshots: Path, tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
     seen: list[CellKey] = []
-    first = run_probes(snapshots, [DirectProbeAnalysis()], SCOPE, store, on_cell=seen.append)
+    first = run(snapshots, [DirectProbeAnalysis()], SCOPE, store, on_cell=seen.append)
     assert (first.n_computed, first.n_kept, len(seen)) == (12, 0, 12)
-    again = run_probes(snapshots, [DirectProbeAnalysis()], SCOPE, ResultStore(tmp_path))
+    again = run(snapshots, [DirectProbeAnalysis()], SCOPE, ResultStore(tmp_path))
     assert (again.n_computed, again.n_kept) == (0, 12)
-    other = run_probes(snapshots, [DirectProbeAnalysis(min_cluster_size=2)], SCOPE, ResultStore(tmp_path))
+    other = run(snapshots, [DirectProbeAnalysis(min_cluster_size=2)], SCOPE, ResultStore(tmp_path))
     assert (other.n_computed, other.n_kept) == (12, 0)
 
 
 @dataclass(frozen=True)
-class Fragile:
+class Fragile(OneSpaceProbe):
     """A probe that fails in one layer."""
 
     name: str = "fragile"
 
-    def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
-        return per_space_cells(self, 1, reader, scope)
-
-    def compute(self, reader: SnapshotReader, cell: CellKey, scope: Scope) -> list[ResultRow]:
-        if cell.layer == 1:
+    def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> list[ResultRow]:
+        if key.place.layer == 1:
             raise FloatingPointError("no convergence")
-        return [ResultRow(self.name, "x", cell.step or 0, 0.0, cell.layer, cell.split, value=1.0)]
+        return [ResultRow(*where(reader, key), "x", value=1.0)]
 
 
 def test_failing_cell_is_reported_and_sinks_no_other(snapshots: Path, tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
-    outcome = run_probes(snapshots, [Fragile()], SCOPE, store)
+    outcome = run(snapshots, [Fragile()], SCOPE, store)
     assert (outcome.n_computed, len(outcome.failed)) == (6, 6)
     assert outcome.failed[0].error == "FloatingPointError: no convergence"
     assert "compute" in outcome.failed[0].traceback
@@ -140,7 +143,7 @@ def test_failing_cell_is_reported_and_sinks_no_other(snapshots: Path, tmp_path: 
 
 def test_last_snapshot_is_looked_at_first(snapshots: Path) -> None:
     plan = plan_cells(SnapshotReader(snapshots), [DirectProbeAnalysis()], SCOPE)
-    assert [key.step for _, key in plan] == [10] * 4 + [5] * 4 + [0] * 4
+    assert [one.key.place.step for one in plan] == [10] * 4 + [5] * 4 + [0] * 4
 
 
 @pytest.mark.slow
@@ -150,18 +153,10 @@ def test_dask_cluster_gives_the_same_cells(snapshots: Path, tmp_path: Path) -> N
     import joblib
 
     here = ResultStore(tmp_path / "here")
-    run_probes(snapshots, [DirectProbeAnalysis(), CentroidAnalysis()], SCOPE, here)
+    run(snapshots, [DirectProbeAnalysis(), CentroidAnalysis()], SCOPE, here)
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
     with cluster, distributed.Client(cluster), joblib.parallel_config(backend="dask"):
         there = ResultStore(tmp_path / "there")
-        outcome = run_probes(snapshots, [DirectProbeAnalysis(), CentroidAnalysis()], SCOPE, there)
+        outcome = run(snapshots, [DirectProbeAnalysis(), CentroidAnalysis()], SCOPE, there)
     assert outcome.n_computed == 16
     pd.testing.assert_frame_equal(here.table(), there.table())
-
-
-@pytest.mark.parametrize(("share", "n"), [(0.0, 10), (0.5, 40), (1.0, 25), (0.885, 419)])
-def test_wilson_interval_is_that_of_scipy(share: float, n: int) -> None:
-    from scipy.stats import binomtest
-
-    expected = binomtest(round(share * n), n).proportion_ci(method="wilson")
-    assert wilson_interval(round(share * n) / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)

@@ -18,9 +18,14 @@ from closerlook.report import build_report
 from closerlook.report.build import render_report
 from closerlook.report.findings import label_rows, sentences, summary_rows
 from closerlook.report.sections import Section, sections
-from closerlook.results.rows import ResultRow, to_table
-from closerlook.results.run import RunResults, load_run
+from closerlook.results.rows import Place, ResultRow, to_table
+from closerlook.results.run import RunResults
+from closerlook.results.run_dir import load_run
 from closerlook.results.tables import rows_of
+
+
+def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
+    return ResultRow(Place(probe, layer, split, step), epoch, measure, *labels, **values)
 
 
 class Page(HTMLParser):
@@ -175,9 +180,9 @@ def made(before: float, after: float, clusters: tuple[float, float]) -> list[str
     for step, near, n in ((0, before, clusters[0]), (9, after, clusters[1])):
         where = (step, step / 9, 3, "train")
         rows += [
-            ResultRow("direct", m.MEAN_MIN_DISTANCE, *where, value=near),
-            ResultRow("direct", m.N_CLUSTERS, *where, value=n),
-            ResultRow("direct", m.N_LABELS, *where, value=4.0),
+            result_row("direct", m.MEAN_MIN_DISTANCE, *where, value=near),
+            result_row("direct", m.N_CLUSTERS, *where, value=n),
+            result_row("direct", m.N_LABELS, *where, value=4.0),
         ]
     return sentences(to_table(rows))
 
@@ -233,7 +238,7 @@ def test_missing_numbers_are_announced(results, page: Page):
 
 
 def test_contradictions_are_announced(results):
-    rows = [ResultRow("direct", m.N_CONTRADICTIONS, 0, 0.0, 1, "train", value=3.0)]
+    rows = [result_row("direct", m.N_CONTRADICTIONS, 0, 0.0, 1, "train", value=3.0)]
     page = Page(render_report(dataclasses.replace(results, table=to_table(rows))))
     assert any("3 groups of identical vectors in train" in text for text in page.text)
 
@@ -248,9 +253,9 @@ def test_large_runs_stay_small(results, tmp_path: Path):
         for layer in range(13):
             for step in range(11):
                 where = (step, float(step), layer, split)
-                rows += [ResultRow("direct", m.MIN_DISTANCE, *where, label, value=rng.random()) for label in labels]
+                rows += [result_row("direct", m.MIN_DISTANCE, *where, label, value=rng.random()) for label in labels]
                 rows += [
-                    ResultRow("direct", m.LABEL_DISTANCE, *where, labels[i], labels[j], value=rng.random())
+                    result_row("direct", m.LABEL_DISTANCE, *where, labels[i], labels[j], value=rng.random())
                     for i in range(46)
                     for j in range(i)
                 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from hypothesis import strategies as st
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import SnapshotWriter, publish, write_examples
-from closerlook.results.rows import ResultRow
-from closerlook.results.run import RunError, RunInfo, load_config, load_history
+from closerlook.results.rows import LabelPairs, Place, ResultRow, table_of
+from closerlook.results.run import RunError, RunInfo
+from closerlook.results.run_dir import RunDir
 from closerlook.results.store import CELLS_FILE, Cell, CellKey, ResultStore
 
 N, D, LAYERS, STEPS = 6, 4, (0, 1), (0, 30)
@@ -162,16 +164,15 @@ def test_a_manifest_edited_by_hand(
         path.write_text(before)
 
 
+def _cell(place: Place) -> Cell:
+    step = place.step or 0
+    pairs = LabelPairs(place, step / 10, "label_distance", ("a", "b", "c"), np.array([1.5, np.nan, step]), "why")
+    row = ResultRow(place, step / 10, "n_clusters", value=place.layer + step + 0.25)
+    return Cell.of(CellKey(place, f"digest{step}"), 0.5, [row, pairs])
+
+
 def _cells() -> list[Cell]:
-    return [
-        Cell(
-            CellKey("direct", layer, "train", step, f"digest{step}"),
-            0.5,
-            (ResultRow("direct", "n_clusters", step, step / 10, layer, "train", value=layer + step + 0.25),),
-        )
-        for layer in LAYERS
-        for step in STEPS
-    ]
+    return [_cell(Place("direct", layer, "train", step)) for layer in LAYERS for step in STEPS]
 
 
 @given(damage=damages)
@@ -184,12 +185,13 @@ def test_damaged_results_are_left_out_and_computed_again(damage: Damage, tmp_pat
         whole.add(cell)
     path.write_bytes(damage(path.read_bytes()))
     store = ResultStore(tmp_path)
-    assert all(cell in _cells() for cell in store.cells())
+    kept = [cell for cell in _cells() if cell.key in store]
+    pd.testing.assert_frame_equal(store.table(), table_of(part for cell in kept for part in cell.parts()))
     missing = [cell for cell in _cells() if cell.key not in store]
     for cell in missing:
         store.add(cell)
     again = ResultStore(tmp_path)
-    assert again.cells() == whole.cells()
+    pd.testing.assert_frame_equal(again.table(), whole.table())
 
 
 def test_results_of_another_version_are_computed_again(tmp_path: Path) -> None:
@@ -202,16 +204,20 @@ def test_results_of_another_version_are_computed_again(tmp_path: Path) -> None:
     assert old != line
     (tmp_path / CELLS_FILE).write_bytes(f"{zlib.crc32(old):08x} ".encode() + old + b"\n")
     store = ResultStore(tmp_path)
-    assert (len(store), store.damaged) == (0, 1)
+    assert (len(store), store.damaged, store.foreign) == (0, 0, 1)
+    assert store.left_out == "1 line(s) of another version"
+    store.mend()
+    assert ResultStore(tmp_path).left_out == ""
 
 
 RUN_FILES: dict[str, Callable[[Path], Any]] = {
-    "run.json": RunInfo.load,
-    "config.yaml": load_config,
-    "metrics.csv": load_history,
+    "run.json": lambda folder: RunDir(folder).info(),
+    "config.yaml": lambda folder: RunDir(folder).config(),
+    "metrics.csv": lambda folder: RunDir(folder).history(),
 }
+INFO = RunInfo("pos", "word", "m", "x", "1", 0, ("a", "b"), 2, 8, 6, 3, 1, 9, "2025-01-02T03:04:05+00:00")
 CONTENT = {
-    "run.json": json.dumps(dict.fromkeys(RunInfo.__dataclass_fields__, 1)).encode(),
+    "run.json": json.dumps(asdict(INFO)).encode(),
     "config.yaml": b"task:\n  name: pos\nseed: 0\nrun_dir: ${task.name}\n",
     "metrics.csv": b"step,epoch,train/loss\n0,0.0,1.5\n9,1.0,\n",
 }

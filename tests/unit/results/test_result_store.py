@@ -4,13 +4,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from closerlook.results.rows import COLUMNS, ResultRow, to_table
+from closerlook.results.rows import COLUMNS, Place, ResultRow, to_table
 from closerlook.results.store import CELLS_FILE, Cell, CellKey, ResultStore
 
 
 def make_cell(step: int = 0, value: float | None = 1.5, digest: str = "d", label: str = "NOUN") -> Cell:
-    row = ResultRow("direct", "min_distance", step, 0.5, 6, "train", label, value=value, note="" if value else "why")
-    return Cell(CellKey("direct", 6, "train", step, digest), 0.1, (row,))
+    place = Place("direct", 6, "train", step)
+    row = ResultRow(place, 0.5, "min_distance", label, value=value, note="" if value else "why")
+    return Cell.of(CellKey(place, digest), 0.1, [row])
 
 
 def test_cells_survive_reopening(tmp_path: Path) -> None:
@@ -18,13 +19,13 @@ def test_cells_survive_reopening(tmp_path: Path) -> None:
     store.add(make_cell(0))
     store.add(make_cell(10, None))
     again = ResultStore(tmp_path)
-    assert again.cells() == store.cells()
+    assert [cell.rows() for cell in again.cells()] == [cell.rows() for cell in store.cells()]
     assert make_cell(10).key in again
     assert again.damaged == 0
 
 
 def test_missing_value_is_nan_with_its_reason(tmp_path: Path) -> None:
-    table = to_table(make_cell(0, None).rows)
+    table = to_table(make_cell(0, None).rows())
     assert math.isnan(table.value[0])
     assert table.note[0] == "why"
     assert tuple(table.columns) == COLUMNS

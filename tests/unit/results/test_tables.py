@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from closerlook import measures as m
-from closerlook.results.rows import ResultRow, to_table
+from closerlook.results.rows import Place, ResultRow, to_table
 from closerlook.results.tables import (
     change_of,
     distance_matrices,
@@ -20,6 +20,10 @@ from closerlook.results.tables import (
     split_for,
     splits_of,
 )
+
+
+def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
+    return ResultRow(Place(probe, layer, split, step), epoch, measure, *labels, **values)
 
 
 def test_rows_of_takes_the_usual_probe_unless_told(results):
@@ -63,7 +67,7 @@ def test_label_series_equals_the_row_minimum_of_the_matrices(results):
 
 def test_label_series_keeps_undefined_values_as_gaps():
     rows = [
-        ResultRow("direct", m.MIN_DISTANCE, step, float(step), 0, "train", label, value=value)
+        result_row("direct", m.MIN_DISTANCE, step, float(step), 0, "train", label, value=value)
         for step, label, value in [(0, "a", 1.0), (1, "a", None), (2, "a", 3.0), (0, "b", None), (2, "b", 5.0)]
     ]
     series = label_series(to_table(rows), m.MIN_DISTANCE, layer=0, split="train")

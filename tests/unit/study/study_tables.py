@@ -9,10 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from closerlook import measures as m
-from closerlook.results.rows import ResultRow
-from closerlook.results.run import RESULTS_FOLDER, RunInfo
-from closerlook.results.store import Cell, CellKey, ResultStore
-from closerlook.study.join import CROSS_FOLDER, CrossOrigin
+from closerlook.results.rows import Place, ResultRow
+from closerlook.results.run import CrossOrigin, RunInfo
+from closerlook.results.run_dir import CROSS_FOLDER, RunDir
+from closerlook.results.store import Cell, CellKey
+
+
+def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
+    return ResultRow(Place(probe, layer, split, step), epoch, measure, *labels, **values)
+
 
 LABELS = ("a", "b", "c", "d", "e", "f")
 N_LAYERS = 4
@@ -29,15 +34,15 @@ def info(task: str = "pos", model: str = "minilm_l6", seed: int = 0, n_train: in
 
 def save_run(folder: Path, rows: Iterable[ResultRow], run: RunInfo, tuned_on: str = "") -> Path:
     """A run directory as train.py and probe.py leave it, as far as a study reads it."""
-    run.save(folder)
+    RunDir(folder).save_info(run)
     if tuned_on:
-        CrossOrigin(tuned_on, f"{tuned_on}/{run.model}/seed={run.seed}", "sha").save(folder)
-    store = ResultStore(folder / RESULTS_FOLDER)
-    groups: dict[tuple[str, int, str, int], list[ResultRow]] = {}
+        RunDir(folder).save_origin(CrossOrigin(tuned_on, f"{tuned_on}/{run.model}/seed={run.seed}", "sha"))
+    store = RunDir(folder).store()
+    groups: dict[Place, list[ResultRow]] = {}
     for row in rows:
-        groups.setdefault((row.probe, row.layer, row.split, row.step), []).append(row)
-    for (probe, layer, split, step), group in groups.items():
-        store.add(Cell(CellKey(probe, layer, split, step, "d"), 0.1, tuple(group)))
+        groups.setdefault(row.place, []).append(row)
+    for place, group in groups.items():
+        store.add(Cell.of(CellKey(place, "d"), 0.1, group))
     return folder
 
 
@@ -50,7 +55,7 @@ def space(measure: str, before: float | None, after: float | None, *, probe: str
           layer: int = N_LAYERS, **extra: float) -> list[ResultRow]:  # fmt: skip
     """A measure of the space at both moments."""
     return [
-        ResultRow(probe, measure, step, epoch, layer, split, value=value, **extra)  # type: ignore[arg-type]
+        result_row(probe, measure, step, epoch, layer, split, value=value, **extra)  # type: ignore[arg-type]
         for step, epoch, value in ((0, 0.0, before), (LAST_STEP, 2.0, after))
     ]
 
@@ -70,7 +75,7 @@ def clusters(before: int, after: int, contradictions: int = 0) -> list[ResultRow
 
 def minimum_distances(before: Iterable[float], after: Iterable[float]) -> list[ResultRow]:
     return [
-        ResultRow("direct", m.MIN_DISTANCE, step, epoch, N_LAYERS, "train", label, value=value)
+        result_row("direct", m.MIN_DISTANCE, step, epoch, N_LAYERS, "train", label, value=value)
         for step, epoch, values in ((0, 0.0, before), (LAST_STEP, 2.0, after))
         for label, value in zip(LABELS, values, strict=True)
     ]
@@ -80,7 +85,7 @@ def distances(vector: np.ndarray, *, step: int, split: str = "train") -> list[Re
     """Label distances in the order of the pairs of LABELS."""
     epoch = 0.0 if step == 0 else 2.0
     return [
-        ResultRow("direct", m.LABEL_DISTANCE, step, epoch, N_LAYERS, split, a, b, value=float(value))
+        result_row("direct", m.LABEL_DISTANCE, step, epoch, N_LAYERS, split, a, b, value=float(value))
         for (a, b), value in zip(combinations(LABELS, 2), vector, strict=True)
     ]
 
@@ -92,7 +97,7 @@ def displacements(per_layer: dict[int, float], norm: float = 2.0, spread: float 
         rows += space(m.MEAN_DISPLACEMENT, 0.0, length, probe="centroids", layer=layer)
         rows += space(m.RELATIVE_DISPLACEMENT, 0.0, length / norm, probe="centroids", layer=layer)
         rows += [
-            ResultRow("centroids", m.CENTROID_DISPLACEMENT, LAST_STEP, 2.0, layer, "train", label,
+            result_row("centroids", m.CENTROID_DISPLACEMENT, LAST_STEP, 2.0, layer, "train", label,
                       value=length + spread * (i - 2.5))
             for i, label in enumerate(LABELS)
         ]  # fmt: skip

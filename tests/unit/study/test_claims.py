@@ -275,7 +275,7 @@ def test_cells_that_disagree_make_a_claim_mixed(tables: ModuleType, tmp_path: Pa
 def test_not_testable_says_why(tables: ModuleType, tmp_path: Path, rows: str, reason: str) -> None:
     content = {
         "nothing": [],
-        "first": [row for row in tables.accuracy(0.5, 0.6) if row.step == 0],
+        "first": [row for row in tables.accuracy(0.5, 0.6) if row.place.step == 0],
         "other": tables.clusters(6, 6),
     }[rows]
     tables.save_run(tables.run_dir(tmp_path), content, tables.info())

@@ -13,7 +13,7 @@ import pytest
 
 from closerlook import measures as m
 from closerlook.pipelines.dashboards import dashboards
-from closerlook.pipelines.study import StudyOutcome
+from closerlook.pipelines.join_runs import StudyOutcome
 from closerlook.results.run import RunError
 from closerlook.results.tables import USUAL_PROBE
 from closerlook.study.claims import claims_of

@@ -7,45 +7,28 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from closerlook import measures as m
 from closerlook.results.rows import COLUMNS
 from closerlook.results.run import RunError
-from closerlook.results.store import Cell, CellKey, ResultStore
 from closerlook.study import paper
 from closerlook.study.cells import cells_of
-from closerlook.study.columns import read_cells
 from closerlook.study.intervals import effect, of_accuracies, of_difference, seed_interval
 from closerlook.study.join import KEYS, find_runs, load_study
 from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
 from closerlook.study.summary import summarise
 
 
-def test_columns_are_read_as_the_store_reads_rows(tables: ModuleType, tmp_path: Path) -> None:
-    rows = [*tables.accuracy(0.5, 0.75), *tables.minimum_distances([1.0] * 6, [2.0, 3.0, 4.0, 5.0, 6.0, None])]
-    folder = tables.save_run(tmp_path, rows, tables.info()) / "results"
-    store = ResultStore(folder)
-    store.add(Cell(CellKey("linear", 4, "test", 10, "later"), 0.1, tuple(tables.accuracy(0.1, 0.9)[1:])))
-    table, damaged = read_cells(folder)
-    pd.testing.assert_frame_equal(table, ResultStore(folder).table())
-    assert damaged == 0
-    assert table[(table.probe == "linear") & (table.step == 10)].value.tolist() == [0.9]
-
-
-def test_a_line_cut_by_a_kill_costs_its_own_cell_only(tables: ModuleType, tmp_path: Path) -> None:
-    folder = tables.save_run(tmp_path, tables.accuracy(0.5, 0.75), tables.info()) / "results"
-    content = (folder / "cells.jsonl").read_bytes()
-    (folder / "cells.jsonl").write_bytes(content[:-20])
-    table, damaged = read_cells(folder)
-    assert damaged == 1
-    assert table.value.tolist() == [0.5]
-
-
-def test_empty_folder_is_an_empty_table(tmp_path: Path) -> None:
-    table, damaged = read_cells(tmp_path)
-    assert (len(table), damaged, tuple(table.columns)) == (0, 0, COLUMNS)
+def test_a_line_that_cannot_be_read_is_named_with_the_command_that_mends_it(tables: ModuleType, tmp_path: Path) -> None:
+    folder = tables.save_run(tmp_path / "cut", tables.accuracy(0.5, 0.75), tables.info())
+    cells = folder / "results" / "cells.jsonl"
+    cells.write_bytes(cells.read_bytes()[:-20])
+    study = load_study(tmp_path)
+    assert study.table.value.tolist() == [0.5]
+    assert study.problems == (
+        f"cut: 1 cut or damaged line(s) of cells.jsonl left out; to compute them again: probe.py run_dir={folder}",
+    )
 
 
 def test_runs_are_found_at_any_depth_and_joined(tables: ModuleType, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from closerlook import measures as m
-from closerlook.results.rows import ResultRow
+from closerlook.results.rows import Place, ResultRow, to_table
 from closerlook.results.tables import label_series, rows_of
 from closerlook.tracking.log_results import (
     artifact_name,
@@ -28,6 +28,11 @@ from closerlook.tracking.log_results import (
 from closerlook.tracking.loggers import RunLogger
 from closerlook.tracking.runs import open_run, read_record, sync_hint
 from closerlook.tracking.settings import WandbSettings
+
+
+def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
+    return ResultRow(Place(probe, layer, split, step), epoch, measure, *labels, **values)
+
 
 SECRET = "sesame-open-0123456789"
 
@@ -220,13 +225,13 @@ def test_two_jobs_in_one_process_are_two_runs(results, tmp_path: Path):
 
 def test_live_rows_go_to_a_run_over_epochs(results, tmp_path: Path):
     rows = [
-        ResultRow("direct", m.MEAN_MIN_DISTANCE, 7, 0.5, 3, "train", value=2.0),
-        ResultRow("direct", m.MIN_DISTANCE, 7, 0.5, 3, "train", "A", value=1.0),
-        ResultRow("direct", m.MIN_DISTANCE, 7, 0.5, 3, "train", "B", value=None),
-        ResultRow("direct", m.LABEL_DISTANCE, 7, 0.5, 3, "train", "A", "B", value=3.0),
+        result_row("direct", m.MEAN_MIN_DISTANCE, 7, 0.5, 3, "train", value=2.0),
+        result_row("direct", m.MIN_DISTANCE, 7, 0.5, 3, "train", "A", value=1.0),
+        result_row("direct", m.MIN_DISTANCE, 7, 0.5, 3, "train", "B", value=None),
+        result_row("direct", m.LABEL_DISTANCE, 7, 0.5, 3, "train", "A", "B", value=3.0),
     ]
     with open_run(WandbSettings(), run_dir=tmp_path, info=results.info, config={}, job_type="train") as run:
-        log_live(RunLogger(run, n_updates=10, n_epochs=1), rows)
+        log_live(RunLogger(run, n_updates=10, n_epochs=1), to_table(rows))
     (row,) = [record["item"] for record in of_type(inspect(tmp_path), "history")]
     assert {key: row[key] for key in row if not key.startswith("_")} == {
         "epoch": 0.5, "update": 7, "probe/train/layer_03/mean_min_distance": 2,
@@ -237,7 +242,7 @@ def test_live_rows_go_to_a_run_over_epochs(results, tmp_path: Path):
 def test_live_rows_go_to_other_loggers_by_step():
     got = []
     logger = SimpleNamespace(experiment=object(), log_metrics=lambda metrics, step: got.append((metrics, step)))
-    log_live(logger, [ResultRow("direct", m.N_CLUSTERS, 7, 0.5, 3, "test", value=2.0)])
+    log_live(logger, to_table([result_row("direct", m.N_CLUSTERS, 7, 0.5, 3, "test", value=2.0)]))
     assert got == [({"epoch": 0.5, "probe/test/layer_03/n_clusters": 2.0}, 7)]
 
 

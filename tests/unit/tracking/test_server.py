@@ -19,17 +19,23 @@ import logging, sys
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 from pathlib import Path
 from closerlook import measures as m
-from closerlook.results.rows import ResultRow
-from closerlook.results.run import RunInfo
+from closerlook.results.rows import Place, ResultRow, to_table
+from closerlook.results.run_dir import RunDir
 from closerlook.tracking.log_results import log_live
 from closerlook.tracking.runs import open_run
 from closerlook.tracking.settings import WandbSettings
 
-info, run_dir = RunInfo.load(Path(sys.argv[1])), Path(sys.argv[2])
+
+def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
+    return ResultRow(Place(probe, layer, split, step), epoch, measure, *labels, **values)
+
+
+info, run_dir = RunDir(Path(sys.argv[1])).info(), Path(sys.argv[2])
 settings = WandbSettings(offline=False, init_timeout=5, finish_timeout=5)
 with open_run(settings, run_dir=run_dir, info=info, config={"api_key": "sesame"}, job_type="train") as run:
     for step in range(20):
-        log_live(run, [ResultRow("direct", m.MEAN_MIN_DISTANCE, step, step / 10, 2, "train", value=float(step))])
+        row = result_row("direct", m.MEAN_MIN_DISTANCE, step, step / 10, 2, "train", value=float(step))
+        log_live(run, to_table([row]))
 print("the work is done")
 """
 

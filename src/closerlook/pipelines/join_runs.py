@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from closerlook.config import ProbeConfig
 from closerlook.files import replacing, write_json
 from closerlook.study.cells import StudyCell, cells_of
 from closerlook.study.claims import claims_of, headline
@@ -45,50 +46,42 @@ class StudyOutcome:
     seconds: float
 
 
-def study(
-    runs_dir: Path,
-    *,
-    output_dir: Path | None = None,
-    logger: Mapping[str, Any] | None = None,
-    tags: tuple[str, ...] = (),
-    report: bool = True,
-    select: str | None = None,
-    problems: Mapping[str, str] | None = None,
-) -> StudyOutcome:
+def study(config: ProbeConfig, *, problems: Mapping[str, str]) -> StudyOutcome:
     """Join all runs below a directory; needs no GPU and no network, and works while a sweep is running.
 
     Args:
-        runs_dir: The directory of a sweep, or any directory with runs below it.
-        output_dir: Where page, Parquet and JSON go; None takes ``runs_dir``.
-        logger: Settings of the ``logger`` group; with a ``wandb`` node one summary run is logged.
-        tags: Tags of that run.
-        report: Write the HTML page.
-        select: Only runs whose path has this text in it, see :func:`closerlook.study.join.find_runs`.
-        problems: By run path, what went wrong when it was probed: told beside what is missing.
+        config: Settings of probe.py with ``runs``; ``output_dir`` is where page, Parquet and JSON go, ``select`` takes
+            some of the runs (see :func:`closerlook.study.join.find_runs`), a ``wandb`` logger logs one summary run.
+        problems: By run path, what went wrong when it was probed: stands beside what is missing.
 
     Raises:
-        RunError: There is no run below ``runs_dir``, or none that ``select`` takes.
+        RunError: There is no run below ``runs``, or none that ``select`` takes.
     """
     start = time.perf_counter()
-    runs_dir = Path(runs_dir)
-    target = Path(output_dir) if output_dir is not None else runs_dir
-    joined = load_study(runs_dir, select)
-    joined = replace(joined, problems=(*joined.problems, *_untold(joined.problems, problems or {})))
+    runs_dir = Path(str(config.runs))
+    target = Path(config.output_dir or runs_dir)
+    joined = load_study(runs_dir, config.select)
+    joined = replace(joined, problems=(*joined.problems, *_new_problems(joined.problems, problems)))
     cells = tuple(cells_of(joined))
     summary, claims = summarise(joined, cells), claims_of(cells)
     table_file, claims_file = target / TABLE_FILE, target / CLAIMS_FILE
     with replacing(table_file) as temporary:
         joined.table.to_parquet(temporary, index=False)
     write_json(claims_file, claims_json(joined, claims))
-    page = _page(target, joined, cells, summary, claims) if report else None
-    _track(target, joined, summary, claims, logger or {}, tags, page)
+    page = _page(target, joined, cells, summary, claims) if config.report else None
+    if (node := (config.logger or {}).get("wandb")) is not None:
+        from closerlook.tracking.settings import WandbSettings  # with wandb, which takes seconds to load
+        from closerlook.tracking.study_run import log_study
+
+        settings = WandbSettings.from_dict(dict(node) | ({"tags": config.tags} if config.tags else {}))
+        log_study(settings, target, joined, summary, claims, page)
     seconds = time.perf_counter() - start
     return StudyOutcome(joined, cells, summary, claims, page, table_file, claims_file, seconds)
 
 
-def _untold(told: Sequence[str], problems: Mapping[str, str]) -> list[str]:
-    """The problems of runs that joining has not told of already."""
-    return [f"{path}: {why}" for path, why in problems.items() if not any(one.startswith(f"{path}: ") for one in told)]
+def _new_problems(known: Sequence[str], problems: Mapping[str, str]) -> list[str]:
+    """The problems of runs that joining has not met."""
+    return [f"{path}: {why}" for path, why in problems.items() if not any(one.startswith(f"{path}: ") for one in known)]
 
 
 def claims_json(joined: Study, claims: tuple[Claim, ...]) -> dict[str, Any]:
@@ -105,26 +98,6 @@ def claims_json(joined: Study, claims: tuple[Claim, ...]) -> dict[str, Any]:
 def _page(
     target: Path, joined: Study, cells: tuple[StudyCell, ...], summary: StudySummary, claims: tuple[Claim, ...]
 ) -> Path:
-    from closerlook.report.study_page import build_study_page
+    from closerlook.report.study_page import build_study_page  # with plotly, which takes a second to load
 
     return build_study_page(joined, cells, summary, claims, target / PAGE_FILE)
-
-
-def _track(
-    target: Path,
-    joined: Study,
-    summary: StudySummary,
-    claims: tuple[Claim, ...],
-    logger: Mapping[str, Any],
-    tags: tuple[str, ...],
-    page: Path | None,
-) -> None:
-    """One summary run, when W&B is among the loggers."""
-    node = logger.get("wandb")
-    if node is None:
-        return
-    from closerlook.tracking.settings import WandbSettings
-    from closerlook.tracking.study_run import log_study
-
-    settings = WandbSettings.from_dict(dict(node) | ({"tags": tags} if tags else {}))
-    log_study(settings, target, joined, summary, claims, page)
