@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 
 from closerlook.callbacks.snapshot import SnapshotCallback
 from closerlook.probes.label_distances import DirectProbeAnalysis
-from closerlook.probes.runner import run_probes
+from closerlook.probes.runner import plan_cells, run_probes
 from closerlook.probes.space_probe import Scope
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.store import ResultStore

@@ -181,8 +181,8 @@ def discard_temporaries(run: RunDir) -> None:
 
 _OWN = {
     "checkpoints": ("*.ckpt", ".*.tmp"),
-    "snapshots": ("step-*", ".writing-*", "examples-*.parquet", "*.parquet", ".*.tmp"),
-    "results": ("cells.jsonl", "results.parquet", "*.lock", ".lock*", ".*.tmp"),
+    "snapshots": ("step-*", ".writing-*", "examples", ".*.tmp"),
+    "results": ("cells.jsonl", "results.parquet", "made.json", ".lock*", ".*.tmp"),
     "wandb": ("run-*", "offline-run-*", "latest-run", "debug*.log", "data", "cache", "artifacts", "settings"),
 }
 """What closerlook and W&B write into the folders of a run; whatever else is there is the user's."""

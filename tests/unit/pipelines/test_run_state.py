@@ -22,7 +22,6 @@ from closerlook.pipelines.run_state import (
     identity_digest,
     only_process,
     plan,
-    read_state,
     write_state,
 )
 from closerlook.results.run import RunError
@@ -89,7 +88,7 @@ def test_damaged_state_is_refused_unless_it_is_overwritten(tmp_path: Path) -> No
     run_dir = begun(tmp_path / "run", RUNNING, checkpoint=True)
     (run_dir / "state.json").write_text('{"status": "runn')
     with pytest.raises(RunError, match=r"state\.json is damaged"):
-        read_state(RunDir(run_dir))
+        RunDir(run_dir).state()
     assert plan(RunDir(run_dir), replace(SETTINGS, overwrite=True)).action == "start"
 
 
