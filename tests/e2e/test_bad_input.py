@@ -283,7 +283,7 @@ def test_bad_vectors_of_ones_own(content: np.ndarray | None, labels: str, messag
     before = digests(tmp_path)
     settings = (f"vectors={tmp_path}/X.npy", f"labels={tmp_path}/y.txt", f"output_dir={tmp_path}/out")
     with pytest.raises(UserError, match=message):
-        probe_vectors(typed(config("probe", "n_jobs=1", *settings)))
+        list(probe_vectors(typed(config("probe", "n_jobs=1", *settings))))
     assert digests(tmp_path) == before
 
 

@@ -162,7 +162,7 @@ def test_an_array_file_is_not_unpickled(name: str, tmp_path: Path) -> None:
     (tmp_path / "y.txt").write_text("a\nb\n")
     settings = (f"vectors={tmp_path}/{name}", f"labels={tmp_path}/y.txt", f"output_dir={tmp_path}/out")
     with pytest.raises(UserError, match=name):
-        probe_vectors(typed(config("probe", *settings)))
+        list(probe_vectors(typed(config("probe", *settings))))
     assert not (tmp_path / "ran").exists()
 
 

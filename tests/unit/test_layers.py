@@ -62,7 +62,7 @@ def test_only_tracking_imports_wandb() -> None:
     [
         ("closerlook.probing", HEAVY),
         ("closerlook.probing.direct_probe", HEAVY),
-        ("closerlook.geometry.summary", HEAVY),
+        ("closerlook.geometry.change_report", HEAVY),
         ("closerlook.results.run", HEAVY),
         ("closerlook.representations.reader", HEAVY),
         ("closerlook.probes.runner", HEAVY),

@@ -76,7 +76,7 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
 
 def _print_dashboards(console: Console, run_dir: Path) -> None:
     """Where the W&B runs of a run directory are, and how to look at them."""
-    from closerlook.tracking.runs import read_record
+    from closerlook.tracking.wandb_record import read_record
 
     for job, record in read_record(run_dir).items():
         if record.get("url"):

@@ -51,7 +51,10 @@ def words_at(table: Table, row: int, words: Any) -> tuple[str, ...]:
         raise table.empty_error(row, "sentence", f"words {words!r}; expected a list of words that is not empty")
     if not isinstance(words, list):
         raise table.row_error(row, f"words {words!r:.60}; expected a list of words (or a text to split at blanks)")
-    return tuple("" if _is_missing(word) else text_at(table, row, word, "word") for word in words)
+    found = tuple("" if _is_missing(word) else text_at(table, row, word, "word") for word in words)
+    if not any(found):
+        raise table.empty_error(row, "sentence", f"{len(found)} words that are all empty; expected words")
+    return found
 
 
 def labels_at(table: Table, row: int, column: str, labels: Any, n_words: int) -> list[str | None]:

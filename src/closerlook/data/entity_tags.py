@@ -39,9 +39,15 @@ def entity_type(tag: str) -> str:
     return _PREFIX.sub("", tag)
 
 
-def has_entity_tags(tags: Iterable[str]) -> bool:
-    """Whether tags mark the beginning and inside of entities."""
-    return any(_PREFIX.match(tag) for tag in tags)
+def has_prefix(tag: str) -> bool:
+    """Whether a tag marks the beginning or inside of an entity: B-, I- and the like."""
+    return bool(_PREFIX.match(tag))
+
+
+def marks_entities(label_names: Iterable[str]) -> bool:
+    """Whether the labels of words mark whole entities: tags with B- or I-, and O for the words between."""
+    names = set(label_names)
+    return OUTSIDE in names and any(map(has_prefix, names))
 
 
 def entity_scores(sentence_ids: Sequence[str], true_tags: Sequence[str], predicted_tags: Sequence[str]) -> EntityScores:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from closerlook.data.cell_values import IGNORED_INDEX, refuse_numbers, require_label, whole_floats_as_integers
 from closerlook.data.corpus import Corpus, LabeledText, Level, Target
 from closerlook.data.data_errors import DataError, EmptyValueError
-from closerlook.data.entity_tags import entity_type, has_entity_tags
+from closerlook.data.entity_tags import entity_type, has_prefix
 from closerlook.data.own_rows import ROWS, Row, gather_sentences
 from closerlook.data.own_sources import OwnSource, Part, read_source
 from closerlook.data.pairs import PAIR_FORMATS
@@ -50,7 +50,7 @@ def own_corpus(settings: TaskSettings) -> Corpus:
     if "test" not in splits:
         splits["train"], splits["test"] = carve(splits["train"], settings.test_fraction, settings.split_seed)
     notes += [*source.notes, *(f"{n} {what} left out." for what, n in sorted(reader.left_out.items()))]
-    return build_corpus(settings, LEVELS[settings.name], splits, source.checksums, notes)
+    return build_corpus(settings, LEVELS[settings.read_as], splits, source.checksums, notes)
 
 
 class _Reader:
@@ -75,7 +75,7 @@ class _Reader:
     def _of_table(self, table: Table, split: str, n_before: int) -> Iterator[LabeledText]:
         if self.settings.sentence_column is not None:
             table = gather_sentences(table, self.settings)
-        row_at = ROWS[self.settings.name](table, self.settings)
+        row_at = ROWS[self.settings.read_as](table, self.settings)
         rows: dict[int, Row] = {}
         for number in range(len(table)):
             try:
@@ -89,7 +89,7 @@ class _Reader:
 
     def _checked(self, table: Table, number: int, row: Row) -> Row:
         """The row without what may be left out."""
-        of_words = self.settings.name == "token_classification"
+        of_words = self.settings.read_as == "token_classification"
         column = self.settings.labels_column if of_words else self.settings.label_column
         if row.words is not None and not all(row.words):
             row = self._without_empty_words(table, number, row)
@@ -123,6 +123,7 @@ class _Reader:
         place = {old: new for new, old in enumerate(i for i, word in enumerate(words) if word)}
         kept = [(tuple(place[i] for i in at), label) for at, label in row.targets if all(i in place for i in at)]
         self.left_out["empty words are"] += len(words) - len(place)
+        self.left_out.update(["examples of empty words are"] * (len(row.targets) - len(kept)))
         return row._replace(words=tuple(words[i] for i in place), targets=kept)
 
     def _of_sentence(self, sentence: Sentence[ConlluWord], split: str) -> LabeledText:
@@ -130,9 +131,9 @@ class _Reader:
         targets = []
         for index, word in enumerate(sentence.words):
             label = getattr(word, column)
-            if label is None or (LEVELS[self.settings.name] == "pair" and word.head is None):
+            if label is None or (LEVELS[self.settings.read_as] == "pair" and word.head is None):
                 self.left_out["examples labelled _ are"] += 1
-            elif LEVELS[self.settings.name] == "word":
+            elif LEVELS[self.settings.read_as] == "word":
                 targets.append(Target((index,), label))
             elif word.head:  # the root has no head word to be paired with
                 targets.append(Target((word.head - 1, index), label))
@@ -140,7 +141,7 @@ class _Reader:
         return self._labeled(f"{split}/{sentence.sent_id}", targets, Row([], words=words))
 
     def _conllu_column(self) -> str:
-        name, column = self.settings.name, self.settings.labels_column
+        name, column = self.settings.read_as, self.settings.labels_column
         if name == "text_classification":
             raise DataError(
                 f"task {name} reads no .conllu files, but got one; expected a table with a text column. "
@@ -156,7 +157,7 @@ class _Reader:
     def _labeled(self, text_id: str, targets: list[Target], row: Row) -> LabeledText:
         """The text with the labels that count."""
         if self.settings.tags == "type":
-            self.saw_entities = self.saw_entities or has_entity_tags(t.label for t in targets)
+            self.saw_entities = self.saw_entities or any(has_prefix(t.label) for t in targets)
             targets = [Target(t.words, entity_type(t.label)) for t in targets]
         ignored = self.settings.ignore_labels
         kept = tuple(target for target in targets if target.label not in ignored)

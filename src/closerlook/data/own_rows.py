@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from closerlook.data.cell_values import label_name, labels_at, text_at, words_at
 from closerlook.data.data_errors import DataError
@@ -41,6 +41,7 @@ def _text_rows(table: Table, settings: TaskSettings) -> RowAt:
 def _word_rows(table: Table, settings: TaskSettings) -> RowAt:
     all_words = table.require(settings.words_column, "words_column")
     all_labels = table.require(settings.labels_column, "labels_column")
+    _refuse_words_as_rows(table, all_words)
 
     def row_at(row: int) -> Row:
         words = words_at(table, row, all_words[row])
@@ -104,6 +105,16 @@ def gather_sentences(table: Table, settings: TaskSettings) -> Table:
         table.class_names,
         lines=[table.lines[a] for a in starts] if table.lines else (),
     )
+
+
+def _refuse_words_as_rows(table: Table, all_words: Sequence[Any]) -> None:
+    """A row for each word reads well, as sentences of one word, and would give vectors without their context."""
+    names = [name for name in table.all_names or table.columns if "sent" in name.lower()]
+    if names and len(all_words) > 1 and all(isinstance(words, str) and len(words.split()) < 2 for words in all_words):
+        raise DataError(
+            f"{table.origin}: every row holds one word, and there is a column {names[0]!r}; expected a sentence a row, "
+            f"or the column that says which words belong together. Set 'task.sentence_column={names[0]!r}'"
+        )
 
 
 def _label_of(table: Table, settings: TaskSettings) -> Callable[[int], str | None]:

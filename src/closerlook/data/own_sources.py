@@ -35,7 +35,7 @@ class OwnSource:
     """What was found and read.
 
     Attributes:
-        splits: Parts of each split, by the names that the source gives them.
+        splits: Parts of each split, by the names that the source gives them; none of splits that no setting names.
         checksums: SHA-256 by file.
         notes: What the readers decided.
     """
@@ -65,7 +65,8 @@ def read_source(settings: TaskSettings) -> OwnSource:
     if path.is_file() or ending_of(path) in (*TABLE_ENDINGS, *_WORD_ENDINGS):
         return _read_files({settings.train_split: [path]}, settings)
     tables = read_hub(settings)
-    checksums = {f"{settings.dataset}:{name}": content_checksum(table) for name, table in tables.items()}
+    used = {name: table for name, table in tables.items() if name in settings.split_names}
+    checksums = {f"{settings.dataset}:{name}": content_checksum(table) for name, table in used.items()}
     return OwnSource({name: [table] for name, table in tables.items()}, checksums)
 
 
@@ -87,9 +88,9 @@ def _read_files(paths: dict[str, list[Path]], settings: TaskSettings, folder: Pa
     for split, files in paths.items():
         splits[split] = [
             CONLLU.read(path, settings.encoding) if ending_of(path) == ".conllu" else read_table(path, settings)
-            for path in files
+            for path in (files if folder is None or split in settings.split_names else [])
         ]
-    everything = [path for files in paths.values() for path in files]
+    everything = [path for split, files in paths.items() if splits[split] for path in files]
     n_of_name = Counter(path.name for path in set(everything))
     checksums = {}
     for path in everything:
@@ -101,10 +102,10 @@ def _read_files(paths: dict[str, list[Path]], settings: TaskSettings, folder: Pa
 
 def _word_files(folder: Path, settings: TaskSettings) -> dict[str, list[Path]]:
     """Files of words in a folder, by the split that their name holds: a treebank of Universal Dependencies, say."""
-    if settings.name == "text_classification":
+    if settings.read_as == "text_classification":
         return {}
     names = {"dev": "validation", "devel": "validation", "valid": "validation", "val": "validation"}
-    for endings in ((".conllu",), ENDINGS if settings.name == "token_classification" else ()):
+    for endings in ((".conllu",), ENDINGS if settings.read_as == "token_classification" else ()):
         found: dict[str, list[Path]] = {}
         for path in sorted(folder.iterdir()):
             match = _SPLIT_IN_NAME.search(path.name.lower())

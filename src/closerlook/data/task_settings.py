@@ -13,7 +13,9 @@ class TaskSettings:
 
     Attributes:
         name: The task: pos, dep, ps_role, ps_fxn, trec50, trec6, bbc_topics, text_classification,
-            token_classification or pair_classification.
+            token_classification or pair_classification; any name where ``kind`` says how it is read.
+        kind: One's own data under a name of its own: text_classification, token_classification or
+            pair_classification. None takes the name.
         data_dir: Folder with the source files of the paper's tasks; missing ones are downloaded into it.
             Relative paths of one's own data files are looked up from the working directory, then here.
         download: Whether missing files may be downloaded.
@@ -64,6 +66,7 @@ class TaskSettings:
     """
 
     name: str = "bbc_topics"
+    kind: str | None = None
     data_dir: str | None = None
     download: bool = True
     validation_fraction: float = 0.0
@@ -102,3 +105,13 @@ class TaskSettings:
     second_start_column: str = "second_start"
     second_end_column: str = "second_end"
     markers: list[str] = field(default_factory=lambda: ["<e1>", "</e1>", "<e2>", "</e2>"])
+
+    @property
+    def read_as(self) -> str:
+        """What decides how the data is read: the kind, or else the name."""
+        return self.kind or self.name
+
+    @property
+    def split_names(self) -> set[str]:
+        """Names of the splits that are wanted: others need not be read."""
+        return {name for name in (self.train_split, self.validation_split, self.test_split) if name is not None}

@@ -16,7 +16,7 @@ _COMMON_SETTINGS = {
     *("limit_test_texts", "max_length", "allow_truncation", "allow_dropped_words"),
 }
 _OWN_SETTINGS = {
-    *("test_fraction", "dataset", "dataset_config", "dataset_revision", "data_files", "train_split"),
+    *("kind", "test_fraction", "dataset", "dataset_config", "dataset_revision", "data_files", "train_split"),
     *("validation_split", "test_split", "ignore_labels", "encoding", "quoting", "column_names", "on_empty"),
 }
 _PAIR_SETTINGS = {
@@ -42,18 +42,23 @@ def load_corpus(settings: TaskSettings) -> Corpus:
     Raises:
         DataError: An unknown task, a setting that the task does not use, or anything its builder raises.
     """
-    if settings.name not in TASKS:
-        raise DataError(f"unknown task {settings.name!r}; expected one of {', '.join(sorted(TASKS))}")
+    if settings.kind is not None and settings.kind not in _OWN_TASKS:
+        raise DataError(f"task.kind is {settings.kind!r}; expected one of {', '.join(_OWN_TASKS)}, or null")
+    if settings.read_as not in TASKS:
+        raise DataError(
+            f"unknown task {settings.name!r}; expected one of {', '.join(sorted(TASKS))}. For your own data under a "
+            "name of its own, say task.kind=text_classification"
+        )
     _refuse_unused(settings)
-    return TASKS[settings.name](settings)
+    return TASKS[settings.read_as](settings)
 
 
 def _refuse_unused(settings: TaskSettings) -> None:
     """A setting that has no effect is a mistake worth saying, not one to pass over."""
     defaults = TaskSettings()
     changed = [f.name for f in fields(settings) if getattr(settings, f.name) != getattr(defaults, f.name)]
-    used = {"bbc_topics": {"text_part"}, **_OWN_TASKS}.get(settings.name, set()) | _COMMON_SETTINGS
+    used = {"bbc_topics": {"text_part"}, **_OWN_TASKS}.get(settings.read_as, set()) | _COMMON_SETTINGS
     unused = [name for name in changed if name not in used]
     if unused:
-        own = " Your own data has the tasks " + ", ".join(sorted(_OWN_TASKS)) if settings.name not in _OWN_TASKS else ""
+        own = "" if settings.read_as in _OWN_TASKS else f" Your own data has the tasks {', '.join(sorted(_OWN_TASKS))}"
         raise DataError(f"task {settings.name} does not use {', '.join(unused)}; leave it out.{own}")

@@ -6,119 +6,119 @@ ones to read; NC1 and NC2 are those of the balanced case, with every label weigh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from closerlook.geometry.centroids import label_means
-from closerlook.geometry.label_moments import LabelMoments, squared_distances
-from closerlook.geometry.validation import (
-    FloatArray,
-    UndefinedMeasureError,
-    centre,
-    check_labels,
-    check_several_labels,
-    check_space,
-)
+from closerlook.geometry.label_sums import squared_distances
+from closerlook.geometry.validation import FloatArray, IntArray, UndefinedMeasureError
 
 
-@dataclass(frozen=True)
-class CentroidSimplex:
-    """How far the centred label means are from a regular simplex; all four are 0 for one.
+class WithinBetween(NamedTuple):
+    """NC1, tr(S_W pinv(S_B)) / n_classes; 0 = every label is a point.
 
     Attributes:
-        equinorm: standard deviation over mean of their lengths, at least 0.
-        equiangle: standard deviation of their pairwise cosines, at least 0.
-        max_angle: mean of |cosine + 1 / (n_classes - 1)|, at least 0.
-        uniformity: generalised NC2: coefficient of variation over pairs of log(1 / distance of unit means).
+        nc1: S_W the mean of the labels' covariances: every label weighs the same.
+        nc1_pooled: S_W the covariance of all points around their centroids: every point weighs the same, as in the
+            source, whose labels are balanced.
     """
 
-    equinorm: float
-    equiangle: float
-    max_angle: float
-    uniformity: float
+    nc1: float
+    nc1_pooled: float
 
 
-def within_between(X: ArrayLike, y: ArrayLike) -> float:
-    """NC1, tr(S_W pinv(S_B)) / n_classes, with every label weighing the same.
+class CentroidSimplex(NamedTuple):
+    """How far the centred label means are from a regular simplex; all are 0 for one.
+
+    Attributes:
+        nc2_equinorm: standard deviation (divisor n_classes) over mean of their lengths, at least 0.
+        nc2_equinorm_sample: the same with divisor n_classes - 1, as torch.std in the source's code.
+        nc2_equiangle: standard deviation of their pairwise cosines, at least 0.
+        nc2_max_angle: mean of |cosine + 1 / (n_classes - 1)|, at least 0.
+        gnc2_uniformity: generalised NC2: coefficient of variation over pairs of log(1 / distance of unit means).
+    """
+
+    nc2_equinorm: float
+    nc2_equinorm_sample: float
+    nc2_equiangle: float
+    nc2_max_angle: float
+    gnc2_uniformity: float
+
+
+def within_between(X: FloatArray, codes: IntArray) -> WithinBetween:
+    """NC1 in two forms.
 
     Args:
-        X: (n_samples, n_features).
-        y: (n_samples,) labels.
+        X: (n_samples, n_features) without its mean.
+        codes: (n_samples,) class numbers, all from 0 on in use.
 
     Returns:
-        At least 0; 0 = every label is a point.
+        At least 0.
 
     Raises:
-        ValueError: if X is not finite or the lengths differ.
-        UndefinedMeasureError: with one label, one point per label, or coinciding centroids.
+        UndefinedMeasureError: if all centroids coincide.
 
     Source:
-        Papyan, Han & Donoho 2020, measure NC1. Deviation: S_W is the mean of the labels' covariances (theirs
-        are balanced, where it is the same). Trap: the pseudo-inverse weighs the weakest between-label
+        Papyan, Han & Donoho 2020, measure NC1. Trap: the pseudo-inverse weighs the weakest between-label
         direction most, so one pair of close labels can rule it; read CDNV beside it.
     """
-    space = check_space(X)
-    classes, codes = check_labels(y, len(space))
-    check_several_labels(classes, len(space))
-    means, counts = label_means(space, codes, len(classes))
-    centred = means - means.mean(axis=0)
+    n_classes = int(codes.max()) + 1
+    means, counts = label_means(X, codes, n_classes), np.bincount(codes).astype(np.float64)
     # S_B = M'M / C lives in the span of the means: work there, in at most n_classes dimensions.
-    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
-    kept = singular > 1e-10 * np.linalg.norm(space - space.mean(axis=0), axis=1).max()
+    _, singular, axes = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
+    kept = singular > 1e-10 * np.linalg.norm(X, axis=1).max()
     if not kept.any():
         raise UndefinedMeasureError("all centroids coincide, so NC1 is infinite")
-    inside = (space - means[codes]) @ axes[kept].T
-    weights = 1 / (counts[codes] * len(classes))
-    scatter = weights @ inside**2
-    return float(np.sum(scatter * len(classes) / singular[kept] ** 2) / len(classes))
+    inside = ((X - means[codes]) @ axes[kept].T) ** 2 / singular[kept] ** 2
+    return WithinBetween(
+        nc1=float(np.sum((1 / counts[codes]) @ inside) / n_classes), nc1_pooled=float(inside.sum() / len(X))
+    )
 
 
-def centroid_simplex(X: ArrayLike, y: ArrayLike) -> CentroidSimplex:
+def centroid_simplex(X: FloatArray, codes: IntArray) -> CentroidSimplex:
     """NC2 and its generalisation: are the centred label means of one length, and evenly spread?
 
     Args:
         X: (n_samples, n_features).
-        y: (n_samples,) labels; the mean of the label means is the centre, so frequency plays no part.
+        codes: (n_samples,) class numbers, all from 0 on in use; the mean of the label means is the centre, so
+            frequency plays no part.
 
     Returns:
-        The four deviations.
+        The deviations.
 
     Raises:
-        ValueError: if X is not finite or the lengths differ.
         UndefinedMeasureError: with fewer than 3 labels, or if a centroid lies on the centre or two coincide.
 
     Source:
         Papyan et al. 2020, NC2; Wu & Papyan 2024 (2405.17767), GNC2 by hyperspherical uniformity with the
-        logarithmic kernel. Trap: n_classes > n_features + 1 admits no simplex; only ``uniformity`` is left.
+        logarithmic kernel. Trap: n_classes > n_features + 1 admits no simplex; only the uniformity is left.
     """
-    space = check_space(X)
-    classes, codes = check_labels(y, len(space))
-    if len(classes) < 3:
-        raise UndefinedMeasureError(f"the data has {len(classes)} labels, NC2 compares pairs and needs 3")
-    means, _ = label_means(space, codes, len(classes))
+    n_classes = int(codes.max()) + 1
+    if n_classes < 3:
+        raise UndefinedMeasureError(f"the data has {n_classes} labels, NC2 compares pairs and needs 3")
+    means = label_means(X, codes, n_classes)
     centred = means - means.mean(axis=0)
     norms = np.linalg.norm(centred, axis=1)
     if norms.min() <= 1e-12 * max(norms.max(), 1e-300):
-        raise UndefinedMeasureError(f"the centroid of {classes[norms.argmin()]} lies on the centre of the means")
+        raise UndefinedMeasureError("the centroid of a label lies on the centre of the means")
     unit = centred / norms[:, None]
-    upper = np.triu_indices(len(classes), 1)
-    cosines = (unit @ unit.T)[upper]
-    square = squared_distances(unit)[upper]
+    upper = np.triu_indices(n_classes, 1)
+    cosines, square = (unit @ unit.T)[upper], squared_distances(unit)[upper]
     if square.min() <= 0:
         raise UndefinedMeasureError("two label means point the same way, so their log distance is infinite")
     kernel = -0.5 * np.log(square)
     spread, mean = float(kernel.std()), abs(float(kernel.mean()))
     return CentroidSimplex(
-        equinorm=float(norms.std() / norms.mean()),
-        equiangle=float(cosines.std()),
-        max_angle=float(np.abs(cosines + 1 / (len(classes) - 1)).mean()),
-        uniformity=spread / mean if mean > 0 else np.nan,
+        nc2_equinorm=float(norms.std() / norms.mean()),
+        nc2_equinorm_sample=float(norms.std(ddof=1) / norms.mean()),
+        nc2_equiangle=float(cosines.std()),
+        nc2_max_angle=float(np.abs(cosines + 1 / (n_classes - 1)).mean()),
+        gnc2_uniformity=spread / mean if mean > 0 else np.nan,
     )
 
 
-def self_duality(weights: ArrayLike, centroids: ArrayLike) -> float:
+def self_duality(weights: FloatArray, centroids: FloatArray) -> float:
     """NC3, the distance between the classifier's weights and the centred label means, both of unit size.
 
     Args:
@@ -126,112 +126,43 @@ def self_duality(weights: ArrayLike, centroids: ArrayLike) -> float:
         centroids: (n_classes, n_features) label means.
 
     Returns:
-        Frobenius distance in [0, 2]; 0 = parallel, sqrt(2) = unrelated.
+        Frobenius distance in [0, 2]; 0 = parallel, sqrt(2) = unrelated. The source squares it.
 
     Raises:
-        ValueError: if the shapes differ or values are not finite.
         UndefinedMeasureError: if either is constant over the classes.
 
     Source:
         Papyan et al. 2020, NC3. The mean weight over classes is taken away too: softmax does not see it.
     """
-    w, m = check_space(weights, "weights"), check_space(centroids, "centroids")
-    if w.shape != m.shape:
-        raise ValueError(f"weights have shape {w.shape} and centroids {m.shape}, expected the same")
-    w, m = w - w.mean(axis=0), m - m.mean(axis=0)
+    w, m = weights - weights.mean(axis=0), centroids - centroids.mean(axis=0)
     norm_w, norm_m = np.linalg.norm(w), np.linalg.norm(m)
     if norm_w == 0 or norm_m == 0:
         raise UndefinedMeasureError("weights or centroids are the same for all classes")
     return float(np.linalg.norm(w / norm_w - m / norm_m))
 
 
-def nearest_centroid(X: ArrayLike, centroids: ArrayLike) -> FloatArray:
-    """Return (n_samples,) the row number of the nearest centroid (ties: the first).
-
-    Args:
-        X: (n_samples, n_features).
-        centroids: (n_classes, n_features).
-
-    Raises:
-        ValueError: if values are not finite or the numbers of features differ.
-    """
-    space, means = check_space(X), check_space(centroids, "centroids")
-    if space.shape[1] != means.shape[1]:
-        raise ValueError(f"X has {space.shape[1]} features and centroids {means.shape[1]}, expected the same")
-    centre = means.mean(axis=0)
-    x, m = space - centre, means - centre
+def nearest_centroid(X: FloatArray, centroids: FloatArray) -> IntArray:
+    """Return (n_samples,) the row number of the nearest of the (n_classes, n_features) centroids (ties: the first)."""
+    centre = centroids.mean(axis=0)
+    x, m = X - centre, centroids - centre
     return np.argmin(np.sum(m * m, axis=1) - 2 * x @ m.T, axis=1)
 
 
-def nearest_centroid_agreement(X: ArrayLike, y: ArrayLike, predictions: ArrayLike | None = None) -> float:
-    """NC4: on how many points does the nearest centroid agree with a classifier (or with the labels)?
+def nearest_centroid_agreement(X: FloatArray, codes: IntArray, answers: IntArray) -> float:
+    """NC4: on which share of the points does the nearest centroid agree with a classifier (or with the labels)?
 
     Args:
         X: (n_samples, n_features).
-        y: (n_samples,) labels; they define the centroids.
-        predictions: (n_samples,) the classifier's labels; by default y, which gives the training accuracy of
-            the nearest-centroid rule.
+        codes: (n_samples,) class numbers, all from 0 on in use; they define the centroids.
+        answers: (n_samples,) the classifier's class numbers; the codes themselves give the training accuracy of the
+            nearest-centroid rule.
 
     Returns:
         Share in [0, 1].
-
-    Raises:
-        ValueError: if X is not finite or the lengths differ.
-        UndefinedMeasureError: with one label.
 
     Source:
         Papyan et al. 2020, NC4 (theirs is the disagreement). Trap: centroids and points are the same data, so
         with few points per label it is optimistic.
     """
-    space = check_space(X)
-    classes, codes = check_labels(y, len(space))
-    check_several_labels(classes)
-    means, _ = label_means(space, codes, len(classes))
-    answers = np.asarray(y if predictions is None else predictions)
-    if answers.shape != (len(space),):
-        raise ValueError(f"predictions have shape {answers.shape}, expected ({len(space)},)")
-    return float(np.mean(classes[nearest_centroid(space, means)] == answers))
-
-
-def cdnv(X: ArrayLike, y: ArrayLike, *, min_count: int = 2) -> float:
-    """Class-distance normalised variance, the mean over pairs of (v_i + v_j) / (2 |m_i - m_j|^2).
-
-    Args:
-        X: (n_samples, n_features).
-        y: (n_samples,) labels.
-        min_count: labels with fewer points are left out, since one point has no variance.
-
-    Returns:
-        At least 0; 0 = collapsed labels. Unchanged by scaling.
-
-    Raises:
-        ValueError: if X is not finite or the lengths differ.
-        UndefinedMeasureError: with fewer than 2 labels of min_count points, or two equal centroids.
-
-    Source:
-        Galanti et al. 2021 (2112.15121). Trap: variances have divisor n as there, so labels
-        with few points look tighter than they are.
-    """
-    return _moments(X, y).cdnv(min_count)
-
-
-def cdnv_matrix(X: ArrayLike, y: ArrayLike, *, min_count: int = 2) -> FloatArray:
-    """Return (n_classes, n_classes) CDNV per pair: NaN on the diagonal and for labels under min_count.
-
-    Args:
-        X: (n_samples, n_features).
-        y: (n_samples,) labels.
-        min_count: labels with fewer points are NaN.
-
-    Raises:
-        ValueError: if X is not finite or the lengths differ.
-        UndefinedMeasureError: with one label or one point per label.
-    """
-    return _moments(X, y).cdnv_matrix(min_count)
-
-
-def _moments(X: ArrayLike, y: ArrayLike) -> LabelMoments:
-    space = check_space(X)
-    classes, codes = check_labels(y, len(space))
-    check_several_labels(classes, len(space))
-    return LabelMoments.of(centre(space), codes, len(classes))
+    means = label_means(X, codes, int(codes.max()) + 1)
+    return float(np.mean(nearest_centroid(X, means) == answers))

@@ -1,10 +1,8 @@
-"""Equal inputs, or equal vectors, that carry different labels: what no encoder or classifier can put right."""
+"""Equal vectors that carry different labels: what no classifier of this space can put right."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,48 +11,42 @@ from closerlook.geometry.validation import FloatArray, IntArray, check_labels, c
 
 
 @dataclass(frozen=True)
-class Contradiction:
-    """One group of equal inputs or vectors with more than one label.
-
-    Attributes:
-        indices: row numbers, ascending.
-        labels: the label of each of these rows.
-    """
-
-    indices: tuple[int, ...]
-    labels: tuple[Any, ...]
-
-
-@dataclass(frozen=True)
 class Contradictions:
-    """All of them.
+    """Groups of identical vectors with more than one label.
 
     Attributes:
-        groups: in order of their first row.
         n_groups: how many.
         n_points: rows in them.
         n_duplicates: rows equal to an earlier row, whatever their labels.
         min_clusters: DirectProbe finds at least this many clusters: every row of a contradiction stays alone
             (its hull holds a point of another label), and every label with other rows needs one more.
-        max_accuracy: no classifier of this input can be right on a larger share of the rows.
+        max_accuracy: no classifier of this space can be right on a larger share of the rows.
     """
 
-    groups: tuple[Contradiction, ...]
     n_groups: int
     n_points: int
     n_duplicates: int
     min_clusters: int
     max_accuracy: float
 
+    @property
+    def note(self) -> str:
+        """What follows from them, in one line; empty where there are none."""
+        if not self.n_groups:
+            return ""
+        return (
+            f"{self.n_points} examples in them; at least {self.min_clusters} clusters; "
+            f"accuracy at most {self.max_accuracy:.4f}"
+        )
 
-def vector_contradictions(X: ArrayLike, y: ArrayLike, *, decimals: int | None = None) -> Contradictions:
+
+def vector_contradictions(X: ArrayLike, y: ArrayLike) -> Contradictions:
     """Find identical vectors with different labels.
 
     Args:
-        X: (n_samples, n_features).
+        X: (n_samples, n_features). Rows must be equal bit for bit (-0.0 is 0.0), since an encoder that gives equal
+            inputs different vectors is a fault to be seen, not to be hidden.
         y: (n_samples,) labels.
-        decimals: round to this many decimals first; by default rows must be equal bit for bit (-0.0 is 0.0),
-            since an encoder that gives equal inputs different vectors is a fault to be seen, not to be hidden.
 
     Returns:
         The contradictions; any at all make the task non-linear in this space.
@@ -63,33 +55,23 @@ def vector_contradictions(X: ArrayLike, y: ArrayLike, *, decimals: int | None = 
         ValueError: if X is not finite or the lengths differ.
 
     Source:
-        PAPER.md of the study: TREC-50 holds one question twice with two labels. Rows are compared in memory
-        n log n, never pairwise.
+        TREC-50 holds one question twice with two labels. Rows are compared in n log n.
     """
     space = check_space(X)
-    classes, codes = check_labels(y, len(space))
-    return _find(row_groups(space if decimals is None else space.round(decimals)), classes[codes], codes)
-
-
-def input_contradictions(keys: Sequence[Hashable], y: ArrayLike) -> Contradictions:
-    """Find identical inputs with different labels.
-
-    Args:
-        keys: (n_samples,) what identifies an input: the text of a sentence, (sentence, position) of a word, ...
-        y: (n_samples,) labels.
-
-    Returns:
-        The contradictions: they are there whatever the encoder does.
-
-    Raises:
-        ValueError: if there are no keys, or the lengths differ.
-    """
-    if len(keys) == 0:
-        raise ValueError("keys is empty, expected one per example")
-    classes, codes = check_labels(y, len(keys))
-    numbers: dict[Hashable, int] = {}
-    groups = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.intp)
-    return _find(groups, classes[codes], codes)
+    _, codes = check_labels(y, len(space))
+    groups = row_groups(space)
+    cells, counts = np.unique(np.stack([groups, codes]), axis=1, return_counts=True)
+    n_labels = np.bincount(cells[0])
+    best = np.zeros(len(n_labels), dtype=np.intp)
+    np.maximum.at(best, cells[0], counts)
+    inside = (n_labels > 1)[groups]
+    return Contradictions(
+        n_groups=int((n_labels > 1).sum()),
+        n_points=int(inside.sum()),
+        n_duplicates=len(groups) - len(n_labels),
+        min_clusters=int(inside.sum()) + len(np.unique(codes[~inside])),
+        max_accuracy=float(best.sum() / len(groups)),
+    )
 
 
 def row_groups(X: FloatArray) -> IntArray:
@@ -97,24 +79,3 @@ def row_groups(X: FloatArray) -> IntArray:
     rows = np.ascontiguousarray(X + 0.0)  # + 0.0 turns -0.0 into 0.0, which is the same point
     as_bytes = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
     return np.unique(as_bytes, return_inverse=True)[1].astype(np.intp)
-
-
-def _find(groups: IntArray, labels: FloatArray, codes: IntArray) -> Contradictions:
-    cells, counts = np.unique(np.stack([groups, codes]), axis=1, return_counts=True)
-    n_labels = np.bincount(cells[0])
-    best = np.zeros(len(n_labels), dtype=np.intp)
-    np.maximum.at(best, cells[0], counts)
-    inside = (n_labels > 1)[groups]
-    found = []
-    order = np.flatnonzero(inside)
-    for group in dict.fromkeys(groups[order].tolist()):
-        rows = order[groups[order] == group]
-        found.append(Contradiction(tuple(rows.tolist()), tuple(labels[rows].tolist())))
-    return Contradictions(
-        groups=tuple(found),
-        n_groups=len(found),
-        n_points=int(inside.sum()),
-        n_duplicates=len(groups) - len(n_labels),
-        min_clusters=int(inside.sum()) + len(np.unique(codes[~inside])),
-        max_accuracy=float(best.sum() / len(groups)),
-    )

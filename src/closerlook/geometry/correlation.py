@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import rankdata
 
 from closerlook.geometry.validation import BoolArray, FloatArray, IntArray
 
-Method = Literal["pearson", "spearman", "kendall"]
+Method = Literal["pearson", "spearman"]
 _CHUNK = 4_000_000  # entries per block: about 32 MB per temporary
 
 
@@ -52,15 +52,12 @@ def correlate_rows(a: FloatArray, b: FloatArray, method: Method = "pearson") -> 
     step = max(1, _CHUNK // max(1, b.shape[1]))
     for start in range(0, len(b), step):
         part = slice(start, start + step)
-        left = np.broadcast_to(a, b.shape)[part]
-        out[part] = _correlate_block(left, b[part], method)
+        out[part] = _correlate_block(np.broadcast_to(a, b.shape)[part], b[part], method)
     return out
 
 
 def _correlate_block(a: FloatArray, b: FloatArray, method: Method) -> FloatArray:
     mask = np.isfinite(a) & np.isfinite(b)
-    if method == "kendall":
-        return np.array([_kendall(x[m], y[m]) for x, y, m in zip(a, b, mask, strict=True)])
     if method == "spearman":
         a = rankdata(np.where(mask, a, np.nan), axis=1, nan_policy="omit")
         b = rankdata(np.where(mask, b, np.nan), axis=1, nan_policy="omit")
@@ -84,9 +81,3 @@ def _centred(a: FloatArray, mask: BoolArray, n: IntArray) -> FloatArray:
 
 def _size(a: FloatArray, mask: BoolArray) -> FloatArray:
     return (np.where(mask, a, 0.0) ** 2).sum(axis=1)
-
-
-def _kendall(x: FloatArray, y: FloatArray) -> float:
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return np.nan
-    return float(kendalltau(x, y).statistic)

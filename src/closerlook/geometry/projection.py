@@ -7,96 +7,73 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from closerlook.geometry.centroids import _checked_paths
 from closerlook.geometry.validation import FloatArray, check_space
 
 
 @dataclass(frozen=True)
-class CentroidPaths:
-    """Paths of centroids in one plane fitted to all snapshots together.
+class Picture:
+    """Points of a plane.
 
     Attributes:
-        coordinates: (n_snapshots, n_classes, n_components), in the unit of the space.
-        explained_variance_ratio: (n_components,) share of the variance of all centroids at all snapshots.
-        components: (n_components, n_features) orthonormal axes; the largest entry of each is positive.
-        mean: (n_features,) the origin of the plane.
+        coordinates: (..., 2) in the unit of the space; the largest entry of each axis is positive.
+        explained: (2,) share of the summed squares that each axis holds.
     """
 
     coordinates: FloatArray
-    explained_variance_ratio: FloatArray
-    components: FloatArray
-    mean: FloatArray
+    explained: FloatArray
 
 
-@dataclass(frozen=True)
-class DisplacementPlane:
-    """Displacement vectors as arrows from the origin.
-
-    Attributes:
-        coordinates: (n_classes, n_components) arrow heads, in the unit of the space.
-        explained_ratio: (n_components,) share of the summed squared lengths.
-        components: (n_components, n_features) orthonormal axes; the largest entry of each is positive.
-    """
-
-    coordinates: FloatArray
-    explained_ratio: FloatArray
-    components: FloatArray
-
-
-def joint_pca(paths: ArrayLike, n_components: int = 2) -> CentroidPaths:
+def joint_pca(paths: ArrayLike) -> Picture:
     """Project the paths of centroids on the principal plane of all of them together.
 
     Args:
         paths: (n_snapshots, n_classes, n_features), at least 2 snapshots.
-        n_components: axes, at most n_features; axes beyond the rank of the data carry 0.
 
     Returns:
-        The coordinates and what they explain.
+        (n_snapshots, n_classes, 2) coordinates, and the share of the variance of all centroids at all snapshots.
 
     Raises:
-        ValueError: if paths is not three-dimensional and finite, or n_components is out of range.
+        ValueError: if paths is not three-dimensional and finite.
 
     Source:
         Zhou & Srikumar 2022 (2106.14282), E4. Trap: read distances only beside the explained share.
     """
-    array = _checked_paths(paths)
+    array = np.asarray(paths, dtype=np.float64)
+    if array.ndim != 3 or len(array) < 2 or array.size == 0:
+        raise ValueError(f"paths has shape {array.shape}, expected (n_snapshots >= 2, n_classes, n_features)")
+    if not np.isfinite(array).all():
+        raise ValueError("paths holds NaN or infinite values, expected a centroid per label and snapshot")
     flat = array.reshape(-1, array.shape[2])
-    mean = flat.mean(axis=0)
-    components, share = _principal_axes(flat - mean, n_components)
-    return CentroidPaths((array - mean) @ components.T, share, components, mean)
+    picture = _principal_plane(flat - flat.mean(axis=0))
+    return Picture(picture.coordinates.reshape(*array.shape[:2], 2), picture.explained)
 
 
-def displacement_pca(vectors: ArrayLike, n_components: int = 2) -> DisplacementPlane:
+def displacement_pca(vectors: ArrayLike) -> Picture:
     """Project displacement vectors on their two main directions, without centring.
 
     Args:
         vectors: (n_classes, n_features), centroid after - centroid before.
-        n_components: axes, at most n_features.
 
     Returns:
-        Arrow heads; the origin stands for "did not move".
+        (n_classes, 2) arrow heads; the origin stands for "did not move".
 
     Raises:
-        ValueError: if vectors is not a finite matrix, or n_components is out of range.
+        ValueError: if vectors is not a finite matrix.
 
     Source:
         Zhou & Srikumar 2022 (2106.14282), E7. Deviation: the paper says PCA without saying whether it centres; centring
         would take the shift shared by all labels away and move the arrows' origin, so this does not.
     """
-    moved = check_space(vectors, "vectors")
-    components, share = _principal_axes(moved, n_components)
-    return DisplacementPlane(moved @ components.T, share, components)
+    return _principal_plane(check_space(vectors, "vectors"))
 
 
-def _principal_axes(rows: FloatArray, n_components: int) -> tuple[FloatArray, FloatArray]:
-    """Return orthonormal axes with a deterministic sign, and their share of the squared sum."""
-    if not 1 <= n_components <= rows.shape[1]:
-        raise ValueError(f"n_components is {n_components}, expected 1 to the {rows.shape[1]} features")
-    if len(rows) < n_components:
-        rows = np.vstack([rows, np.zeros((n_components - len(rows), rows.shape[1]))])
+def _principal_plane(rows: FloatArray) -> Picture:
+    """Coordinates on the two axes that hold most of the squares; axes beyond the rank of the data carry 0."""
     _, singular, axes = np.linalg.svd(rows, full_matrices=False)
-    axes = axes[:n_components]
-    largest = axes[np.arange(n_components), np.abs(axes).argmax(axis=1)]
-    total = float(np.sum(singular**2))
-    share = singular[:n_components] ** 2 / total if total > 0 else np.zeros(n_components)
-    return axes * np.sign(largest)[:, None], share
+    axes, singular = axes[:2], singular[:2]
+    largest = axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)]
+    missing = 2 - len(axes)
+    coordinates = np.pad(rows @ (axes * np.sign(largest)[:, None]).T, ((0, 0), (0, missing)))
+    total = float(np.sum(rows**2))
+    share = singular**2 / total if total > 0 else np.zeros(len(singular))
+    return Picture(coordinates, np.pad(share, (0, missing)))

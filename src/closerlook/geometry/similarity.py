@@ -2,24 +2,26 @@
 
 Zhou & Srikumar 2022 (2106.14282): the Pearson correlation of two label-distance vectors. The C(C-1)/2 entries
 share labels, so the usual p-value and interval of a correlation are void; here the p-value is a Mantel
-permutation over labels and the interval a bootstrap over labels.
+permutation over labels, and the interval leaves one label out at a time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from itertools import permutations
+from math import factorial
+from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from closerlook.geometry.confidence import Interval, jackknife_interval
 from closerlook.geometry.correlation import Method, correlate_rows, rank_matrix, take_pairs
-from closerlook.geometry.intervals import percentile_interval
-from closerlook.geometry.permutations import label_permutations
 from closerlook.geometry.validation import BoolArray, FloatArray, IntArray, RandomState, check_distances
 
-Alternative = Literal["greater", "less", "two-sided"]
-Missing = Literal["common", "zero"]
+Alternative = Literal["greater", "less"]
+MIN_LABELS = 4
+"""An interval leaves one label out, and two labels have one distance, three have three."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,11 @@ class SpatialSimilarity:
     Attributes:
         value: correlation over the pairs of labels defined on both sides, in [-1, 1]; NaN where undefined.
         n_pairs: how many pairs those are.
-        n_labels: labels that take part in at least one of those pairs.
+        n_labels: labels that take part in at least one of those pairs: the independent units behind the value.
         p_value: Mantel permutation p, in (0, 1]; NaN where undefined or not asked for.
-        low: lower end of the bootstrap interval over labels; NaN where undefined or not asked for.
+        low: lower end of the interval over labels; NaN where undefined.
         high: upper end.
         null_mean: mean of the value under permuted labels, the control.
-        method: "pearson", "spearman" or "kendall".
         n_permutations: permutations behind p_value; all of them where the labels are few.
         reason: why a part is NaN; empty when all parts are there.
     """
@@ -46,7 +47,6 @@ class SpatialSimilarity:
     low: float = np.nan
     high: float = np.nan
     null_mean: float = np.nan
-    method: str = "pearson"
     n_permutations: int = 0
     reason: str = ""
 
@@ -54,13 +54,10 @@ class SpatialSimilarity:
 def spatial_similarity(
     A: ArrayLike,
     B: ArrayLike,
-    *,
     method: Method = "pearson",
+    *,
     alternative: Alternative = "greater",
-    missing: Missing = "common",
     n_permutations: int = 999,
-    n_bootstrap: int = 1000,
-    confidence: float = 0.95,
     random_state: RandomState = 0,
 ) -> SpatialSimilarity:
     """Correlate two label-distance matrices over the pairs of labels that both have.
@@ -68,18 +65,12 @@ def spatial_similarity(
     Args:
         A: (n_classes, n_classes) symmetric label distances, NaN where undefined; the diagonal is not read.
         B: the same labels in the same order, in the other space.
-        method: "pearson" as in the paper; "spearman" or "kendall" for the rank order of the distances
-            (kendall loops over the draws and is about 100 times slower).
+        method: "pearson" as in the paper; "spearman" for the rank order of the distances.
         alternative: side of the Mantel test.
-        missing: "common" keeps the pairs that both have. "zero" writes 0 for a missing pair, as the released
-            code does in its vectors; only for a comparison with it.
         n_permutations: Mantel permutations of B's labels; 0 leaves p_value NaN. All n! permutations are used
             instead where they are no more than n_permutations + 1. Orders that leave fewer than 3 common pairs
             do not count.
-        n_bootstrap: draws of labels with replacement; 0 leaves the interval NaN. Pairs of a label with its own
-            copy are left out of a draw.
-        confidence: coverage of the interval, in (0, 1).
-        random_state: seed or generator.
+        random_state: seed or generator of the permutations.
 
     Returns:
         The result; ``value`` is NaN with a reason when fewer than 3 pairs are common or one side is constant.
@@ -88,30 +79,29 @@ def spatial_similarity(
         ValueError: if the matrices are not square, symmetric and of one shape, or an option is unknown.
 
     Source:
-        Zhou & Srikumar 2022 (2106.14282); Mantel 1967; Kriegeskorte 2008 for resampling of conditions.
-        Trap: distances that all grow by one factor leave it at 1: it tells order and proportion, not size.
+        Zhou & Srikumar 2022 (2106.14282); Mantel 1967. The interval is a jackknife over labels on Fisher's z
+        with Student's t: it covers 95-99 % in simulation from 4 labels on, where a percentile bootstrap over
+        labels covers 75-90 %. Trap: distances that all grow by one factor leave the value at 1.
     """
-    first, second = _checked(A, B, method, alternative, missing)
+    first, second = _checked(A, B, method, alternative)
     keep, mask = _common_labels(first, second)
     first, second = first[np.ix_(keep, keep)], second[np.ix_(keep, keep)]
     n_pairs, n_labels = int(mask.sum()) // 2, len(keep)
     value, reason = _observed(first, second, n_pairs, method)
     if reason:
-        return SpatialSimilarity(np.nan, n_pairs, n_labels, method=method, reason=reason)
+        return SpatialSimilarity(np.nan, n_pairs, n_labels, reason=reason)
     rng = np.random.default_rng(random_state)
-    p_value, null_mean, n_used = _mantel(first, second, value, method, alternative, n_permutations, rng)
-    low, high = _bootstrap(first, second, method, n_bootstrap, confidence, rng)
-    if n_bootstrap and np.isnan(low):
-        reason = f"interval: most draws of {n_labels} labels leave the correlation undefined"
-    return SpatialSimilarity(value, n_pairs, n_labels, p_value, low, high, null_mean, method, n_used, reason)
+    null, exact = _permuted(first, second, method, n_permutations, rng)
+    p_value = _p_value(null, value, alternative, exact) if n_permutations else np.nan
+    low, high = _over_labels(value, first, second, method)
+    if np.isnan(low):
+        reason = f"no interval: {n_labels} labels, of which one at a time has to be left out"
+    null_mean = float(null.mean()) if len(null) else np.nan
+    return SpatialSimilarity(value, n_pairs, n_labels, p_value, low, high, null_mean, len(null), reason)
 
 
-def _checked(A: ArrayLike, B: ArrayLike, method: str, alternative: str, missing: str) -> tuple[FloatArray, FloatArray]:
-    for got, options, what in (
-        (method, get_args(Method), "method"),
-        (alternative, get_args(Alternative), "alternative"),
-        (missing, get_args(Missing), "missing"),
-    ):
+def _checked(A: ArrayLike, B: ArrayLike, method: str, alternative: str) -> tuple[FloatArray, FloatArray]:
+    for got, options, what in ((method, get_args(Method), "method"), (alternative, get_args(Alternative), "side")):
         if got not in options:
             raise ValueError(f"{what} is {got!r}, expected one of {options}")
     first, second = check_distances(A, "A"), check_distances(B, "B")
@@ -120,8 +110,6 @@ def _checked(A: ArrayLike, B: ArrayLike, method: str, alternative: str, missing:
             f"A has shape {first.shape} and B {second.shape}, expected the same labels on both sides; "
             "align them with align_label_distances"
         )
-    if missing == "zero":  # as released: a missing pair is written as 0
-        return np.nan_to_num(first, nan=0.0), np.nan_to_num(second, nan=0.0)
     return first, second
 
 
@@ -139,47 +127,87 @@ def _observed(first: FloatArray, second: FloatArray, n_pairs: int, method: Metho
     return value, "one side has the same distance for every common pair" if np.isnan(value) else ""
 
 
-def _mantel(
-    first: FloatArray,
-    second: FloatArray,
-    value: float,
-    method: Method,
-    alternative: Alternative,
-    n_permutations: int,
-    rng: np.random.Generator,
-) -> tuple[float, float, int]:
-    """Return (p, mean under the null, permutations used)."""
+def _permuted(
+    first: FloatArray, second: FloatArray, method: Method, n_permutations: int, rng: np.random.Generator
+) -> tuple[FloatArray, bool]:
+    """Values under permuted labels, and whether these are all orders (the observed one among them)."""
     if n_permutations < 1:
-        return np.nan, np.nan, 0
-    orders, exact = label_permutations(len(first), n_permutations, rng)
+        return np.empty(0), False
+    orders, exact = _label_orders(len(first), n_permutations, rng)
     off = ~np.eye(len(first), dtype=bool)
     if method == "spearman" and np.isfinite(first[off]).all() and np.isfinite(second[off]).all():
         # Without missing pairs a permutation only moves the ranks, so they are taken once.
         first, second, method = rank_matrix(first), rank_matrix(second), "pearson"
     null = correlate_rows(take_pairs(first), take_pairs(second, orders), method)
-    null = null[np.isfinite(null)]
+    return null[np.isfinite(null)], exact
+
+
+def _label_orders(n: int, n_permutations: int, rng: np.random.Generator) -> tuple[IntArray, bool]:
+    """(n_orders, n) orders of the labels: all n! where they are few, which makes the test exact, or random ones."""
+    if n <= 12 and factorial(n) <= n_permutations + 1:
+        return np.array(list(permutations(range(n))), dtype=np.intp), True
+    identity = np.broadcast_to(np.arange(n, dtype=np.intp), (n_permutations, n))
+    return rng.permuted(identity, axis=1), False
+
+
+def _p_value(null: FloatArray, value: float, alternative: Alternative, exact: bool) -> float:
     tie = 1e-12  # the same distances in another order of summation must count as a tie
-    side = {"greater": null >= value - tie, "less": null <= value + tie}.get(
-        alternative, np.abs(null) >= abs(value) - tie
-    )
-    extra = 0 if exact else 1  # the observed order is one of the exact ones already
-    p_value = float((side.sum() + extra) / (len(null) + extra))
-    return p_value, float(null.mean()) if len(null) else np.nan, len(null)
+    beyond = null >= value - tie if alternative == "greater" else null <= value + tie
+    extra = 0 if exact else 1
+    return float((beyond.sum() + extra) / (len(null) + extra))
 
 
-def _bootstrap(
-    first: FloatArray,
-    second: FloatArray,
-    method: Method,
-    n_bootstrap: int,
-    confidence: float,
-    rng: np.random.Generator,
-) -> tuple[float, float]:
-    if n_bootstrap < 1:
-        return np.nan, np.nan
-    first, second = first.copy(), second.copy()
-    np.fill_diagonal(first, np.nan)  # a label drawn twice has no distance to itself
-    np.fill_diagonal(second, np.nan)
-    draws = rng.integers(len(first), size=(n_bootstrap, len(first)))
-    values = correlate_rows(take_pairs(first, draws), take_pairs(second, draws), method)
-    return percentile_interval(values, confidence)
+def without_each_label(first: FloatArray, second: FloatArray, method: Method = "pearson") -> FloatArray:
+    """Return (n_labels,) correlations of two label-distance matrices with one label left out at a time.
+
+    Args:
+        first: (n_labels, n_labels), NaN where undefined.
+        second: the same labels in the other space.
+        method: kind of correlation.
+
+    Returns:
+        NaN where fewer than 3 pairs are left.
+    """
+    values = []
+    for label in range(len(first)):  # one at a time: all at once is memory that grows with n_labels^3
+        left = [take_pairs(np.delete(np.delete(D, label, axis=0), label, axis=1)) for D in (first, second)]
+        values.append(correlate_rows(left[0][None], left[1][None], method)[0])
+    return np.array(values)
+
+
+def _over_labels(value: float, first: FloatArray, second: FloatArray, method: Method) -> Interval:
+    if len(first) < MIN_LABELS:
+        return Interval(np.nan, np.nan)
+    return jackknife_interval(value, without_each_label(first, second, method), fisher=True)
+
+
+def align_label_distances(
+    A: ArrayLike, classes_a: ArrayLike, B: ArrayLike, classes_b: ArrayLike
+) -> tuple[NDArray[Any], FloatArray, FloatArray]:
+    """Put two label-distance matrices over the union of their labels.
+
+    Args:
+        A: (n_a, n_a) label distances.
+        classes_a: (n_a,) their labels.
+        B: (n_b, n_b) label distances.
+        classes_b: (n_b,) their labels.
+
+    Returns:
+        ``classes`` (n,) sorted union, and both matrices as (n, n), NaN for the labels a side does not have.
+
+    Raises:
+        ValueError: if a matrix does not fit its labels.
+    """
+    names_a, names_b = np.asarray(classes_a), np.asarray(classes_b)
+    classes = np.union1d(names_a, names_b)
+    return classes, _spread(A, names_a, classes), _spread(B, names_b, classes)
+
+
+def _spread(D: ArrayLike, names: NDArray[Any], classes: NDArray[Any]) -> FloatArray:
+    matrix = np.asarray(D, dtype=np.float64)
+    if matrix.shape != (len(names), len(names)):
+        raise ValueError(f"distances have shape {matrix.shape}, expected {(len(names),) * 2}: one row per label")
+    out = np.full((len(classes), len(classes)), np.nan)
+    place = np.searchsorted(classes, names)
+    out[np.ix_(place, place)] = matrix
+    return out

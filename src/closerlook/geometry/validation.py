@@ -20,20 +20,18 @@ class UndefinedMeasureError(ValueError):
     """
 
 
-def check_space(X: ArrayLike, name: str = "X", min_points: int = 1) -> FloatArray:
+def check_space(X: ArrayLike, name: str = "X") -> FloatArray:
     """Return ``X`` as a finite float64 matrix.
 
     Args:
         X: (n_samples, n_features), any real dtype.
         name: how the error calls it.
-        min_points: the fewest rows that the measure is defined for.
 
     Returns:
         (n_samples, n_features) float64; the input itself where it already is that, so never write to it.
 
     Raises:
         ValueError: if X is not two-dimensional, is empty or holds NaN or infinite values.
-        UndefinedMeasureError: if X has fewer than ``min_points`` rows.
     """
     space = np.asarray(X, dtype=np.float64)
     if space.ndim != 2 or space.size == 0:
@@ -46,31 +44,7 @@ def check_space(X: ArrayLike, name: str = "X", min_points: int = 1) -> FloatArra
             f"{name} holds NaN or infinite values (first in row {row}), expected finite numbers; "
             "drop those rows or look for an overflow in half precision"
         )
-    if len(space) < min_points:
-        raise UndefinedMeasureError(f"{name} has {len(space)} points, the measure needs at least {min_points}")
     return space
-
-
-def check_pair(X: ArrayLike, Y: ArrayLike, min_points: int = 2) -> tuple[FloatArray, FloatArray]:
-    """Return two spaces whose rows are the same examples, as float64 matrices.
-
-    Args:
-        X: (n_samples, n_features_x).
-        Y: (n_samples, n_features_y).
-        min_points: the fewest rows that the measure is defined for.
-
-    Returns:
-        Both matrices.
-
-    Raises:
-        ValueError: as in :func:`check_space`, or if the numbers of rows differ.
-    """
-    first, second = check_space(X, "X", min_points), check_space(Y, "Y", min_points)
-    if len(first) != len(second):
-        raise ValueError(
-            f"X has {len(first)} rows and Y has {len(second)}, expected the same examples in the same order"
-        )
-    return first, second
 
 
 def centre(X: FloatArray) -> FloatArray:

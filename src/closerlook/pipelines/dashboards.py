@@ -31,12 +31,17 @@ def dashboards(mode: Any, outcome: StudyOutcome, logger: Mapping[str, Any]) -> d
         return {}
     if mode not in (True, SAVE, DRY_RUN):
         raise RunError(f"dashboards={mode}: expected dry_run (or --dry-run), save, or null")
-    from closerlook.tracking.settings import WandbSettings  # with wandb, which takes seconds to load
+    from closerlook.tracking.wandb_settings import (  # with wandb, which takes seconds to load
+        DEFAULT_PROJECT,
+        WandbSettings,
+    )
     from closerlook.tracking.workspace import DashboardError, DashboardSettings, save_dashboards, write_dashboards
 
     wandb = WandbSettings.from_dict(logger.get("wandb") or {})
     depths = tuple(sorted({run.info.n_layers for run in outcome.study.runs}))
-    settings = DashboardSettings(project=wandb.project, entity=wandb.entity or "", depths=depths or (1,))
+    settings = DashboardSettings(
+        project=wandb.project or DEFAULT_PROJECT, entity=wandb.entity or "", depths=depths or (1,)
+    )
     made: tuple[str, ...]
     try:
         if mode == DRY_RUN:

@@ -70,8 +70,8 @@ def study(config: ProbeConfig, *, problems: Mapping[str, str]) -> StudyOutcome:
     write_json(claims_file, claims_json(joined, claims))
     page = _page(target, joined, cells, summary, claims) if config.report else None
     if (node := (config.logger or {}).get("wandb")) is not None:
-        from closerlook.tracking.settings import WandbSettings  # with wandb, which takes seconds to load
         from closerlook.tracking.study_run import log_study
+        from closerlook.tracking.wandb_settings import WandbSettings  # with wandb, which takes seconds to load
 
         settings = WandbSettings.from_dict(dict(node) | ({"tags": config.tags} if config.tags else {}))
         log_study(settings, target, joined, summary, claims, page)

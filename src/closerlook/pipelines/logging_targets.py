@@ -16,16 +16,11 @@ from closerlook.config import TrainConfig
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import SNAPSHOTS_FOLDER, RunError, RunInfo, RunResults
-from closerlook.tracking.log_results import (
-    artifact_name,
-    declare_input,
-    log_live,
-    log_results,
-    log_snapshots_artifact,
-)
+from closerlook.tracking.artifacts import artifact_name, log_snapshots_artifact
+from closerlook.tracking.log_results import log_live, log_probed_run
 from closerlook.tracking.loggers import RunLogger, build_loggers
-from closerlook.tracking.runs import open_run, read_record
-from closerlook.tracking.settings import WandbSettings
+from closerlook.tracking.wandb_run import open_run
+from closerlook.tracking.wandb_settings import WandbSettings
 
 
 def open_loggers(stack: ExitStack, config: TrainConfig, info: RunInfo) -> list[Logger]:
@@ -106,12 +101,9 @@ def track_results(settings: dict[str, Any], run_dir: Path, results: RunResults) 
     nodes = settings.get("logger") or {}
     if nodes.get("wandb") is None:
         return
-    source = read_record(run_dir).get("train", {}).get("path")
-    digests = snapshot_digests(run_dir / SNAPSHOTS_FOLDER)
-    with ExitStack() as stack:
-        run = _open_wandb(stack, nodes, settings, run_dir, results.info, "probe")
-        declare_input(run, name=artifact_name(results.info), digests=digests, path=source)
-        log_results(run, results, nodes["wandb"].get("label_layers"))
+    with _one_clear_error():
+        wandb_settings = WandbSettings.from_dict(nodes["wandb"])
+    log_probed_run(wandb_settings, results, settings, snapshot_digests(run_dir / SNAPSHOTS_FOLDER))
 
 
 def snapshot_digests(folder: Path) -> dict[str, str]:

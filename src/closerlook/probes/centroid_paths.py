@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from closerlook import measures as m
 from closerlook.geometry.centroids import label_centroids
+from closerlook.geometry.confidence import mean_interval
+from closerlook.geometry.measure_value import MeasureValue
 from closerlook.geometry.projection import displacement_pca, joint_pca
-from closerlook.probes.space_probe import Finding, Scope, SpaceProbe, where
+from closerlook.probes.space_probe import Finding, Scope, SpaceProbe, measure_row, where
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import Place, ResultRow
 from closerlook.results.store import CellKey
@@ -24,18 +27,25 @@ class CentroidTrack:
         steps: (n_snapshots,) steps.
         classes: (n_classes,) sorted labels.
         centroids: (n_snapshots, n_classes, n_features).
+        random: The same of random groups of examples of the same sizes, the control of how far labels move.
         mean_norm: Mean length of the vectors of the first snapshot.
     """
 
     steps: tuple[int, ...]
     classes: tuple[str, ...]
     centroids: np.ndarray
+    random: np.ndarray
     mean_norm: float
 
     @property
     def displacement(self) -> np.ndarray:
         """(n_snapshots, n_classes) distance of each centroid from its place in the first snapshot."""
         return np.linalg.norm(self.centroids - self.centroids[0], axis=2)
+
+    @property
+    def random_displacement(self) -> np.ndarray:
+        """(n_snapshots, n_classes) the same of the random groups."""
+        return np.linalg.norm(self.random - self.random[0], axis=2)
 
     @property
     def path_length(self) -> np.ndarray:
@@ -48,12 +58,14 @@ def track_centroids(reader: SnapshotReader, split: str, layer: int) -> CentroidT
     """Read one layer of all snapshots, one at a time, and keep the centroids."""
     y = reader.labels(split)
     first = np.asarray(reader.vectors(reader.steps[0], split, layer), dtype=np.float64)
+    shuffled = np.random.default_rng(0).permutation(y)
     spaces = (np.asarray(reader.vectors(step, split, layer), dtype=np.float64) for step in reader.steps)
-    found = [label_centroids(X, y) for X in spaces]
+    found, random = zip(*((label_centroids(X, y), label_centroids(X, shuffled)) for X in spaces), strict=True)
     return CentroidTrack(
         steps=reader.steps,
         classes=tuple(str(c) for c in found[0].classes),
         centroids=np.stack([f.centroids for f in found]),
+        random=np.stack([f.centroids for f in random]),
         mean_norm=float(np.linalg.norm(first, axis=1).mean()),
     )
 
@@ -63,6 +75,7 @@ class CentroidAnalysis(SpaceProbe):
     """Centroid displacement, path length and 2-D pictures; one cell per layer and split."""
 
     name: str = "centroids"
+    version: ClassVar[int] = 2
 
     def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
         """One cell per layer and split, over all snapshots of the run, whatever steps were asked for."""
@@ -83,11 +96,14 @@ class CentroidAnalysis(SpaceProbe):
 
 def _rows(track: CentroidTrack, reader: SnapshotReader, key: CellKey) -> Iterator[ResultRow]:
     displacement, path = track.displacement, track.path_length
+    random = track.random_displacement.mean(axis=1)
     for t, step in enumerate(track.steps):
         at = where(reader, key, step)
-        mean = float(displacement[t].mean())
-        yield ResultRow(*at, m.MEAN_DISPLACEMENT, value=mean)
-        yield ResultRow(*at, m.RELATIVE_DISPLACEMENT, value=mean / track.mean_norm)
+        low, high, n = mean_interval(displacement[t])
+        value, control = float(displacement[t].mean()), float(random[t])
+        mean = MeasureValue(value, low, high, control, "centroids of shuffled labels", n=n, note="n labels")
+        yield measure_row(at, m.MEAN_DISPLACEMENT, mean)
+        yield measure_row(at, m.RELATIVE_DISPLACEMENT, mean.over(track.mean_norm))
         for c, label in enumerate(track.classes):
             yield ResultRow(*at, m.CENTROID_DISPLACEMENT, label, value=float(displacement[t, c]))
             yield ResultRow(*at, m.CENTROID_PATH_LENGTH, label, value=float(path[t, c]))
@@ -103,7 +119,7 @@ def _plane_rows(track: CentroidTrack, reader: SnapshotReader, key: CellKey) -> I
             yield ResultRow(*at, m.CENTROID_X, label, value=x)
             yield ResultRow(*at, m.CENTROID_Y, label, value=y)
     at = where(reader, key, track.steps[-1])
-    yield ResultRow(*at, m.EXPLAINED_VARIANCE, value=float(paths.explained_variance_ratio.sum()))
+    yield ResultRow(*at, m.EXPLAINED_VARIANCE, value=float(paths.explained.sum()))
     change = displacement_pca(track.centroids[-1] - track.centroids[0])
     for label, (x, y) in zip(track.classes, change.coordinates.tolist(), strict=True):
         yield ResultRow(*at, m.DISPLACEMENT_X, label, value=x)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from closerlook import measures as m
-from closerlook.geometry.intervals import wilson_interval
+from closerlook.geometry.confidence import wilson_interval
 from closerlook.probes.space_probe import Finding, Scope, TrainTestProbe, Where, where
 from closerlook.probing.classifier_probe import linear_probe, majority_baseline
 from closerlook.probing.classifier_result import ClassifierResult

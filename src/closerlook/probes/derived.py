@@ -1,8 +1,9 @@
 """What follows from finished cells without reading vectors: similarity of label distances, distance against error.
 
 Similarity: Zhou & Srikumar (2022), section 4.3, the Pearson correlation of label-distance vectors, with Mantel
-permutations and a bootstrap over labels, since its entries share labels. Distance and error: DirectProbe's (2021)
-observation that nearly all errors fall on the closest third of the pairs, with a control.
+permutations and an interval over labels, since its entries share labels. Growth: were hulls pushed apart, plain and
+over what labels grew themselves. Distance and error: DirectProbe's (2021) observation that nearly all errors fall on
+the closest third of the pairs, with a control.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from typing import ClassVar
 import numpy as np
 
 from closerlook import measures as m
-from closerlook.geometry.errors import closest_pairs_error_share, distance_error_correlation
-from closerlook.geometry.similarity import Method, spatial_similarity
-from closerlook.geometry.train_test import align_label_distances
+from closerlook.geometry.distance_errors import closest_pairs_error_share, distance_error_correlation
+from closerlook.geometry.growth import label_distance_growth
+from closerlook.geometry.similarity import Method, align_label_distances, spatial_similarity
 from closerlook.geometry.validation import UndefinedMeasureError
-from closerlook.probes.space_probe import TRAIN_TEST, Where, digest
+from closerlook.probes.space_probe import TRAIN_TEST, Where, digest, measure_row
 from closerlook.results.rows import LabelPairs, Place, ResultRow, defined
 from closerlook.results.store import Cell, CellKey
 
@@ -34,11 +35,9 @@ class Derived(ABC):
 
     Attributes:
         n_permutations: Mantel permutations.
-        n_bootstrap: Draws of labels for the interval.
     """
 
     n_permutations: int = 199
-    n_bootstrap: int = 200
     name: ClassVar[str]
 
     @abstractmethod
@@ -50,7 +49,7 @@ class Derived(ABC):
         """The rows of one of them."""
 
     def _plan(self, layer: int, split: str, step: int | None, *inputs: Cell) -> Plan:
-        key = digest(self, 1, *(cell.key.digest for cell in inputs))
+        key = digest(self, 2, *(cell.key.digest for cell in inputs))
         return Plan(self, CellKey(Place(self.name, layer, split, step), key), inputs)
 
 
@@ -107,9 +106,7 @@ class Similarity(Derived):
         ]
 
     def _row(self, at: Where, measure: str, A: np.ndarray, B: np.ndarray, method: Method) -> ResultRow:
-        found = spatial_similarity(
-            A, B, method=method, n_permutations=self.n_permutations, n_bootstrap=self.n_bootstrap
-        )
+        found = spatial_similarity(A, B, method, n_permutations=self.n_permutations)
         p = f"Mantel p = {found.p_value:.3g} over {found.n_permutations} permutations"
         return ResultRow(
             *at,
@@ -121,6 +118,50 @@ class Similarity(Derived):
             control=defined(found.null_mean),
             note="; ".join(filter(None, ("" if math.isnan(found.p_value) else p, found.reason))),
         )
+
+
+@dataclass(frozen=True)
+class LabelGrowth(Derived):
+    """Were the hulls of labels pushed apart, and more than labels and the whole space grew?"""
+
+    name: ClassVar[str] = "growth"
+
+    def plan(self, cells: Cells) -> Iterator[Plan]:
+        """One cell per DirectProbe cell after the first of its layer and split; with scatters where they were measured.
+
+        Args:
+            cells: Finished cells by place. Growth is since the first snapshot among them.
+        """
+        direct = {place: cell for place, cell in cells.items() if place.probe == "direct" and cell.pairs}
+        first: dict[tuple[int, str], Place] = {}
+        for place, cell in sorted(direct.items(), key=lambda item: item[0].step or 0):
+            start = first.setdefault((place.layer, place.split), place)
+            spaces = [at._replace(probe="geometry") for at in (start, place)]
+            sizes = [cells[at] for at in spaces] if all(at in cells for at in spaces) else []
+            if start != place:
+                yield self._plan(place.layer, place.split, place.step, direct[start], cell, *sizes)
+
+    def compute(self, place: Place, inputs: Sequence[Cell]) -> list[ResultRow]:
+        """The median ratio of label distances, plain and over scatter."""
+        first, second = (cell.pairs[0] for cell in inputs[:2])
+        _, before, after = align_label_distances(*_by_label(first), *_by_label(second))
+        at, sizes = Where(place, second.epoch), inputs[2:]
+        scatters = [_value(cell, m.LABEL_SCATTER) for cell in sizes] or [math.nan, math.nan]
+        radii = [_value(cell, m.RMS_RADIUS) for cell in sizes]
+        growth = radii[1] / radii[0] if radii and radii[0] > 0 else math.nan
+        try:
+            found = label_distance_growth(before, after, *scatters, space_growth=growth)
+        except UndefinedMeasureError as error:
+            return [ResultRow(*at, name, note=str(error)) for name in (m.DISTANCE_GROWTH, m.GROWTH_OVER_SCATTER)]
+        return [
+            measure_row(at, m.DISTANCE_GROWTH, found.plain),
+            measure_row(at, m.GROWTH_OVER_SCATTER, found.over_scatter),
+        ]
+
+
+def _value(cell: Cell, measure: str) -> float:
+    found = [row.value for row in cell.rows(measure) if row.value is not None]
+    return found[0] if found else math.nan
 
 
 @dataclass(frozen=True)
@@ -144,9 +185,7 @@ class DistanceAndError(Derived):
         distances, classes = _by_label(pairs)
         counts = _confusion(classifier, classes)
         at = Where(place, pairs.epoch)
-        found = distance_error_correlation(
-            distances, counts, n_permutations=self.n_permutations, n_bootstrap=self.n_bootstrap
-        )
+        found = distance_error_correlation(distances, counts, n_permutations=self.n_permutations)
         p = "" if math.isnan(found.p_value) else f"Mantel p = {found.p_value:.3g}"
         correlation = ResultRow(
             *at,
@@ -179,7 +218,7 @@ def _closest_third(at: Where, distances: np.ndarray, counts: np.ndarray) -> Resu
 def plan_derived(cells: Iterable[Cell]) -> list[Plan]:
     """Every cell that follows from these finished ones."""
     by_place = {cell.key.place: cell for cell in cells}
-    return [plan for what in (Similarity(), DistanceAndError()) for plan in what.plan(by_place)]
+    return [plan for what in (Similarity(), LabelGrowth(), DistanceAndError()) for plan in what.plan(by_place)]
 
 
 def _by_label(pairs: LabelPairs) -> tuple[np.ndarray, np.ndarray]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from closerlook import measures as m
-from closerlook.geometry.summary import geometry_report, space_report
-from closerlook.geometry.train_test import train_test_similarity
+from closerlook.geometry.change_report import geometry_report
+from closerlook.geometry.space_report import space_report
+from closerlook.geometry.train_test_draws import OverDraws, train_test_similarity
 from closerlook.probes.classifier import read_train_test
 from closerlook.probes.label_distances import label_distances
-from closerlook.probes.space_probe import TRAIN_TEST, Finding, OneSpaceProbe, Scope, TrainTestProbe, where
+from closerlook.probes.space_probe import TRAIN_TEST, Finding, OneSpaceProbe, Scope, TrainTestProbe, measure_row, where
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import ResultRow, defined
 from closerlook.results.store import CellKey
@@ -36,7 +37,7 @@ class GeometryAnalysis(OneSpaceProbe):
     n_bootstrap: int = 200
     random_state: int = 0
     name: str = "geometry"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def _inputs(self, reader: SnapshotReader, step: int, split: str, layer: int, scope: Scope) -> tuple[str, ...]:
         return reader.checksum(step, split, layer), reader.checksum(scope.steps[0], split, layer)
@@ -59,22 +60,7 @@ class GeometryAnalysis(OneSpaceProbe):
                 n_bootstrap=self.n_bootstrap,
                 random_state=self.random_state,
             )
-        rows = []
-        for measure, found in report.items():
-            p = "" if math.isnan(found.p_value) else f"p = {found.p_value:.3g}"
-            control = f"control: {found.control_name}" if found.control_name else ""
-            row = ResultRow(
-                *at,
-                measure,
-                value=defined(found.value),
-                low=defined(found.low),
-                high=defined(found.high),
-                n=found.n or None,
-                control=defined(found.control),
-                note="; ".join(filter(None, (found.reason, p, control, found.note))),
-            )
-            rows.append(row)
-        return rows
+        return [measure_row(at, measure, found) for measure, found in report.items()]
 
 
 @dataclass(frozen=True)
@@ -89,10 +75,10 @@ class TrainTestAnalysis(TrainTestProbe):
     n_draws: int = 5
     random_state: int = 0
     name: str = "train_test"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
-        """The paper's figure, the size-matched one, the ceiling and the gap."""
+        """The size-matched similarity, its ceiling and the gap."""
         found = train_test_similarity(
             *read_train_test(reader, key),
             lambda X, y: label_distances(X, y, max_clusters=500).distances,
@@ -101,22 +87,22 @@ class TrainTestAnalysis(TrainTestProbe):
         )
         at = where(reader, key).of(TRAIN_TEST)
         size = f"{found.n_points} points of {found.n_labels} labels in each of {found.n_draws} draws"
-        note = "; ".join(filter(None, (found.reason, size)))
+        note = "; ".join(filter(None, (found.reason, size, "interval: where a further draw lies")))
 
-        def row(measure: str, value: float, low: float, high: float, control: float) -> ResultRow:
+        def row(measure: str, over: OverDraws, control: float) -> ResultRow:
             return ResultRow(
                 *at,
                 measure,
-                value=defined(value),
-                low=defined(low),
-                high=defined(high),
+                value=defined(over.value),
+                low=defined(over.low),
+                high=defined(over.high),
                 n=found.n_draws,
                 control=defined(control),
                 note=note,
             )
 
         return [
-            row(m.MATCHED_SIMILARITY, found.matched, found.matched_low, found.matched_high, found.ceiling),
-            row(m.SPLIT_HALF_CEILING, found.ceiling, found.ceiling_low, found.ceiling_high, math.nan),
-            row(m.TRAIN_TEST_GAP, found.gap, found.gap_low, found.gap_high, 0.0),
+            row(m.MATCHED_SIMILARITY, found.matched, found.ceiling.value),
+            row(m.SPLIT_HALF_CEILING, found.ceiling, math.nan),
+            row(m.TRAIN_TEST_GAP, found.gap, 0.0),
         ]

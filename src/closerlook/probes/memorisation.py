@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from closerlook import measures as m
-from closerlook.geometry.intervals import newcombe_interval, wilson_interval
+from closerlook.geometry.confidence import newcombe_interval, wilson_interval
 from closerlook.probes.classifier import TrainTestData, read_train_test
 from closerlook.probes.space_probe import TRAIN_TEST, Finding, Scope, TrainTestProbe, Where, where
 from closerlook.probing.classifier_probe import standardise

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from closerlook.geometry.measure_value import MeasureValue
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.rows import LabelPairs, Place, ResultRow
+from closerlook.results.rows import LabelPairs, Place, ResultRow, defined
 from closerlook.results.store import CellKey
 
 TRAIN_TEST = "train-test"
@@ -57,6 +59,22 @@ def where(reader: SnapshotReader, key: CellKey, step: int | None = None) -> Wher
     if at is None:
         raise ValueError(f"cell {key.place} needs a step")
     return Where(key.place._replace(step=at), reader.epoch(at))
+
+
+def measure_row(at: Where, measure: str, found: MeasureValue) -> ResultRow:
+    """The row of a measured number; its reason, p-value, control and how it was computed go into the note."""
+    p = "" if math.isnan(found.p_value) else f"p = {found.p_value:.3g}"
+    control = f"control: {found.control_name}" if found.control_name else ""
+    return ResultRow(
+        *at,
+        measure,
+        value=defined(found.value),
+        low=defined(found.low),
+        high=defined(found.high),
+        n=found.n or None,
+        control=defined(found.control),
+        note="; ".join(filter(None, (found.reason, p, control, found.note))),
+    )
 
 
 class SpaceProbe(ABC):

@@ -62,7 +62,7 @@ def apart_beyond_scatter(cell: StudyCell) -> ClaimCell | None:
     """Growth of label distances over growth of the scatter within labels."""
     if not cell.own:
         return None
-    found = moments_of(cell, "distance_growth_over_scatter", split="train", probe="geometry")
+    found = moments_of(cell, m.GROWTH_OVER_SCATTER, split="train", probe="growth")
     only = [one.after for one in found.values()]
 
     def within() -> tuple[Interval, str]:
@@ -128,5 +128,6 @@ def _order(table: pd.DataFrame, layer: int) -> tuple[float, float, float]:
     before, after = (distances(table, layer=layer, split="train", moment=moment) for moment in ("before", "after"))
     if before.empty or after.empty:
         return math.nan, math.nan, math.nan
-    found = spatial_similarity(*matrices(before, after), method="spearman", n_permutations=0, n_bootstrap=500)
+    first, second = matrices(before, after)
+    found = spatial_similarity(first, second, "spearman", n_permutations=0)
     return found.value, found.low, found.high

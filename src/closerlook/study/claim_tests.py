@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from closerlook import measures as m
+from closerlook.geometry.confidence import percentile_interval
 from closerlook.geometry.correlation import correlate_rows, take_pairs
-from closerlook.geometry.intervals import percentile_interval
 from closerlook.study import paper
 from closerlook.study.cells import Moments, StudyCell, distances, matrices
 from closerlook.study.claim_cells import claim_cell, mean_moments, moments_of

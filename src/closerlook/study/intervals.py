@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student_t
 
-from closerlook.geometry.intervals import Interval, bootstrap_interval, newcombe_interval
+from closerlook.geometry.confidence import Interval, mean_interval, newcombe_interval
 
 MIN_SEEDS = 3
 """From this many seeds on, an interval is over seeds: with two, Student's t is 12.7 standard errors wide."""
@@ -86,9 +86,9 @@ def seed_interval(values: tuple[float, ...], confidence: float = 0.95) -> Interv
 
 
 def over_labels(values: np.ndarray) -> tuple[Interval, str]:
-    """Percentile bootstrap of a mean over labels; labels without a value are left out."""
-    finite = values[np.isfinite(values)]
-    return bootstrap_interval(finite, n_bootstrap=2000), f"bootstrap over {len(finite)} labels"
+    """Interval of a mean over labels; labels without a value are left out."""
+    low, high, n = mean_interval(values)
+    return Interval(low, high), f"over {n} labels"
 
 
 def of_accuracies(before: float, after: float, n: int) -> tuple[Interval, str]:

@@ -1,96 +1,102 @@
-"""Results into a Weights & Biases run: series over epochs, tables, figures, summary values, artifacts."""
+"""Results into a Weights & Biases run: series over epochs, charts over layers, tables, summary values."""
 
 from __future__ import annotations
 
-import logging
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import wraps
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
+import wandb
 
 from closerlook import measures as m
-from closerlook.redaction import redact
-from closerlook.results.run import RunInfo, RunResults
-from closerlook.results.tables import (
-    SUMMARY_MEASURES,
-    change_of,
-    evenly,
-    label_series,
-    layers_of,
-    rows_of,
-    snapshots_of,
-    split_for,
-    splits_of,
-)
+from closerlook.files import write_json
+from closerlook.results.run import RunResults
+from closerlook.results.tables import SUMMARY_MEASURES, change_of, layers_of, split_for, splits_of
 from closerlook.tracking import metric_names as names
-from closerlook.tracking.runs import is_online, sync_hint
-
-if TYPE_CHECKING:
-    from wandb import Run
-
-log = logging.getLogger(__name__)
-
-MAX_TABLE_ROWS = 100_000
-"""Larger tables are slow in the browser: they hold an even selection of the snapshots."""
+from closerlook.tracking.artifacts import artifact_name, declare_input
+from closerlook.tracking.charts import layer_charts, place_charts, run_tables
+from closerlook.tracking.wandb_record import read_record
+from closerlook.tracking.wandb_run import harmless, is_online, open_run
+from closerlook.tracking.wandb_settings import WandbSettings
 
 LABEL_SERIES = (m.MIN_DISTANCE, m.CENTROID_DISPLACEMENT)
 """Measures of labels that become a series per label; with 46 labels every one more is 92 curves."""
 
+_SERIES = ["probe", "measure", "split", "layer", "label"]
 _defined: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
-_P = ParamSpec("_P")
 
 
-def harmless(work: Callable[_P, None]) -> Callable[_P, None]:
-    """W&B trouble becomes one warning: the results are on disk, and the work must go on."""
-
-    @wraps(work)
-    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> None:
-        try:
-            work(*args, **kwargs)
-        except Exception as error:  # whatever W&B raises
-            target: Any = args[0]
-            hint = sync_hint(target) if hasattr(target, "settings") else "see the run directory"
-            log.warning("W&B: %s failed (%s: %s). To send what is on disk: %s",
-                        work.__name__.strip("_"), type(error).__name__, redact(str(error)), hint)  # fmt: skip
-
-    return guarded
-
-
-def define_metrics(run: Run, keys: Iterable[str]) -> None:
+def define_metrics(run: wandb.Run, keys: Iterable[str], *, hidden: bool = False) -> None:
     """Give every metric ``epoch`` as its axis, each by its exact name.
 
     A pattern such as ``probe/*`` would compete with other patterns, key by key, at random.
+
+    Args:
+        run: An open run.
+        keys: The metrics.
+        hidden: W&B makes no panel of its own for them; charts, tables and saved workspaces have them all the same.
     """
     known = _defined.setdefault(run, {names.EPOCH, names.UPDATE})
     for key in sorted(set(keys) - known):
-        run.define_metric(key, step_metric=names.EPOCH)
+        run.define_metric(key, step_metric=names.EPOCH, hidden=hidden)
         known.add(key)
 
 
-@harmless
-def log_results(run: Run, results: RunResults, label_layers: Sequence[int] | None = None) -> None:
-    """Everything that was measured on a run, all snapshots in order.
+def log_probed_run(
+    settings: WandbSettings, results: RunResults, config: Mapping[str, Any], digests: Mapping[str, str]
+) -> None:
+    """Log a probed run as a job of its own, beside the run that was trained.
+
+    Project, entity, group and tags are that run's unless the settings or the environment name others, and so are the
+    settings in the configuration: results can be grouped by learning rate. Probing again goes on with the same run.
 
     Args:
-        run: An open run, see :func:`closerlook.tracking.runs.open_run`.
+        settings: Where and how to log.
+        results: The run's results.
+        config: The settings of the probing, under ``probing`` in the W&B configuration.
+        digests: Digests of the snapshots, by name.
+    """
+    trained = read_record(results.run_dir).get("train", {})
+    settings = settings.inherit(trained or (results.config.get("logger") or {}).get("wandb") or {})
+    if settings.name is None and trained.get("name"):
+        settings = replace(settings, name=f"{trained['name']} (probe)")
+    both = dict(results.config) | {"probing": dict(config)}
+    with open_run(settings, run_dir=results.run_dir, info=results.info, config=both, job_type="probe") as run:
+        declare_input(run, name=artifact_name(results.info), digests=digests, path=trained.get("path"))
+        log_results(run, results, settings.label_layers)
+
+
+@harmless
+def log_results(run: wandb.Run, results: RunResults, label_layers: Sequence[int] | None = None) -> None:
+    """Everything that was measured on a run, all snapshots in order; what this run was sent before is not sent again.
+
+    Args:
+        run: An open run, see :func:`closerlook.tracking.wandb_run.open_run`.
         results: The run's results.
         label_layers: Layers with a series per label, a distance table and figures; None takes the last one.
     """
     table = results.table
     layers = list(label_layers) if label_layers is not None else layers_of(table, m.MIN_DISTANCE)[-1:]
-    rows = list(_history(table, layers))
-    define_metrics(run, (key for row in rows for key in row))
-    for row in rows:
-        run.log(row)
-    run.summary.update(summary_values(results))
+    constant = _constant(table)
+    rows = list(_history(table[~constant], layers))
+    shown = {_key(row) for row in table[(table["label"] == "") & table["layer"].isin(layers)].itertuples()}
+    define_metrics(run, {key for row in rows for key in row if key in shown and key.startswith("probe/")})
+    define_metrics(run, {key for row in rows for key in row}, hidden=True)
+    with _remembered(run, results.run_dir) as sent:
+        for row in rows:
+            if new := _unsent(row, sent):
+                run.log(new)
+    run.summary.update(_constants(table[constant]) | summary_values(results))
     for layer in layers:  # last: tables need more of a server than numbers do
         for split in splits_of(table, m.MIN_DISTANCE):
-            _log_charts(run, table, layer, split)
+            _log_at_end(run, table, place_charts(table, layer=layer, split=split))
+    _log_at_end(run, table, layer_charts(table) | run_tables(table))
 
 
 @harmless
@@ -132,58 +138,47 @@ def _key(row: Any) -> str:
     return names.space_metric(row.probe, row.measure, **where)
 
 
+def _constant(table: pd.DataFrame) -> pd.Series:
+    """Rows of measures of the space that are the same at all of several snapshots, at every layer: no series."""
+    space = table[(table["label"] == "") & table["value"].notna()]
+    values = space.groupby(_SERIES)["value"].agg(["nunique", "size"])
+    same = ((values["nunique"] == 1) & (values["size"] > 1)).groupby(["probe", "measure", "split"]).all()
+    places = pd.MultiIndex.from_frame(table[["probe", "measure", "split"]])
+    return pd.Series(places.isin(same[same].index), index=table.index) & (table["label"] == "")
+
+
+def _constants(table: pd.DataFrame) -> dict[str, float]:
+    known = table.dropna(subset=["value"]).drop_duplicates(_SERIES)
+    return {_key(row): float(row.value) for row in known.itertuples()}  # type: ignore[arg-type]
+
+
+@contextmanager
+def _remembered(run: wandb.Run, run_dir: Path) -> Iterator[dict[str, dict[str, float]]]:
+    """What a run was sent, by update and key, kept beside its files: rows that W&B has cannot be changed."""
+    path = run_dir / "wandb" / f"sent-{run.id}.json"
+    sent: dict[str, dict[str, float]] = {}
+    if run.resumed:
+        with suppress(OSError, ValueError):  # without it, everything is sent again
+            sent = json.loads(path.read_text(encoding="utf-8"))
+    yield sent
+    if is_online(run):
+        write_json(path, sent)
+
+
+def _unsent(row: dict[str, float], sent: dict[str, dict[str, float]]) -> dict[str, float]:
+    """The part of a row that is new or has changed, with its moment; empty when there is none."""
+    moment = {name: row[name] for name in (names.EPOCH, names.UPDATE)}
+    before = sent.setdefault(str(row[names.UPDATE]), {})
+    new = {key: value for key, value in row.items() if key not in moment and before.get(key) != value}
+    before.update(new)
+    return moment | new if new else {}
+
+
 @harmless
-def _log_charts(run: Run, table: pd.DataFrame, layer: int, split: str) -> None:
-    """The distance matrix as a table and a heat map, minimum distances as a line chart, centroid paths."""
-    from closerlook.figures.distances import label_distance_heatmap
-    from closerlook.figures.paths import centroid_paths
-
-    where: dict[str, Any] = {"layer": layer, "split": split}
-    charts: dict[str, Any] = {}
-    distances = rows_of(table, m.LABEL_DISTANCE, **where)
-    if len(distances):
-        charts[names.DISTANCE_TABLE] = distance_table(distances)
-        charts[names.DISTANCE_MAP] = label_distance_heatmap(table, **where, max_snapshots=20)
-    series = label_series(table, m.MIN_DISTANCE, **where)
-    if len(series):
-        charts[names.MIN_DISTANCE_LINES] = _lines(series, f"minimum distance of each label, layer {layer}, {split}")
-    if len(rows_of(table, m.CENTROID_X, **where)):
-        charts[names.CENTROID_PATHS] = centroid_paths(table, **where)
-    moment = snapshots_of(table).iloc[-1]
-    now = {names.EPOCH: float(moment["epoch"]), names.UPDATE: float(moment["step"])}
-    run.log(now | {names.chart(name, **where): content for name, content in charts.items()})
-
-
-def distance_table(distances: pd.DataFrame) -> Any:
-    """Label distances as a ``wandb.Table``: one row a pair and snapshot; an undefined distance is empty, with why."""
-    steps = np.sort(distances["step"].unique())
-    per_step = max(len(distances) // max(len(steps), 1), 1)
-    kept = steps[evenly(len(steps), MAX_TABLE_ROWS // per_step)]
-    columns = {"epoch": "epoch", "step": "update", "label": "label", "other": "other", "value": "distance",
-               "note": "note"}  # fmt: skip
-    return wandb_table(distances.loc[distances["step"].isin(kept), list(columns)].rename(columns=columns))
-
-
-def wandb_table(frame: pd.DataFrame) -> Any:
-    """A ``wandb.Table`` in which a missing number is empty."""
-    import wandb
-
-    rows: list[Any] = frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
-    return wandb.Table(columns=[str(name) for name in frame.columns], data=rows)
-
-
-def _lines(series: pd.DataFrame, title: str) -> Any:
-    import wandb
-
-    lines = [(str(label), series[label].dropna()) for label in series.columns]
-    lines = [(label, line) for label, line in lines if len(line)]
-    return wandb.plot.line_series(
-        xs=[[float(epoch) for epoch in line.index] for _, line in lines],
-        ys=[[float(value) for value in line] for _, line in lines],
-        keys=[label for label, _ in lines],
-        title=title,
-        xname=names.EPOCH,
-    )
+def _log_at_end(run: wandb.Run, table: pd.DataFrame, charts: dict[str, Any]) -> None:
+    """Charts and tables over all snapshots, at the moment of the last one."""
+    if charts:
+        run.log({names.EPOCH: float(table["epoch"].max()), names.UPDATE: float(table["step"].max())} | charts)
 
 
 def summary_values(results: RunResults) -> dict[str, float]:
@@ -202,42 +197,3 @@ def summary_values(results: RunResults) -> dict[str, float]:
                 if np.isfinite(value)
             }
     return found
-
-
-def artifact_name(info: RunInfo) -> str:
-    """Name of the artifact that stands for a run's snapshots; W&B allows letters, digits, ``-``, ``_`` and ``.``."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", f"snapshots-{info.title}")[:128]
-
-
-@harmless
-def log_snapshots_artifact(
-    run: Run, snapshots_dir: Path, *, name: str, metadata: Mapping[str, Any] | None = None
-) -> None:
-    """Declare the snapshots as an output of the run: an artifact that refers to the files and copies nothing.
-
-    Args:
-        run: An open run.
-        snapshots_dir: The folder of the snapshots.
-        name: See :func:`artifact_name`.
-        metadata: What to keep beside it, e.g. digests.
-    """
-    import wandb
-
-    artifact = wandb.Artifact(name, type="hidden-states", metadata=redact(dict(metadata or {})))
-    artifact.add_reference(Path(snapshots_dir).resolve().as_uri())
-    run.log_artifact(artifact)
-
-
-@harmless
-def declare_input(run: Run, *, name: str, digests: Mapping[str, str], path: str | None = None) -> None:
-    """Declare what a run read: by digest in its configuration, and as an artifact where there is a server.
-
-    Args:
-        run: An open run.
-        name: The artifact's name, see :func:`artifact_name`.
-        digests: Digests of what was read, by name.
-        path: ``entity/project`` of the run that made it; None takes this run's.
-    """
-    run.config.update({"inputs": {name: dict(digests)}}, allow_val_change=True)
-    if is_online(run):  # offline, use_artifact raises: there is no server to ask
-        run.use_artifact(f"{path or f'{run.entity}/{run.project}'}/{name}:latest")

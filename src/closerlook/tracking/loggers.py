@@ -5,19 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import wandb
+from hydra.utils import instantiate
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from closerlook.redaction import redact
 from closerlook.results.run import RunInfo
 from closerlook.tracking import metric_names as names
 from closerlook.tracking.log_results import define_metrics
-from closerlook.tracking.runs import sync_hint
-
-if TYPE_CHECKING:
-    from wandb import Run
+from closerlook.tracking.wandb_run import sync_hint, without_key
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +32,7 @@ class RunLogger(WandbLogger):
         n_epochs: Planned number of epochs.
     """
 
-    def __init__(self, run: Run, *, n_updates: int, n_epochs: int) -> None:
+    def __init__(self, run: wandb.Run, *, n_updates: int, n_epochs: int) -> None:
         super().__init__(experiment=run)  # with a run given, Lightning defines no `*` metric of its own
         self._n_updates = max(n_updates, 1)
         self._n_epochs = n_epochs
@@ -63,13 +61,14 @@ class RunLogger(WandbLogger):
         if not self._warned:
             self._warned = True
             log.warning(
-                "W&B: logging failed (%s: %s); training goes on, metrics.csv has everything. Later: %s",
-                type(error).__name__, redact(str(error)), sync_hint(self.experiment),
-            )  # fmt: skip
+                "W&B: logging failed (%s); training goes on, metrics.csv has everything. Later: %s",
+                without_key(error),
+                sync_hint(self.experiment),
+            )
 
 
 def build_loggers(
-    nodes: Mapping[str, Mapping[str, Any] | None], *, run_dir: Path, info: RunInfo, run: Run | None = None
+    nodes: Mapping[str, Mapping[str, Any] | None], *, run_dir: Path, info: RunInfo, run: wandb.Run | None = None
 ) -> list[Logger]:
     """The Lightning loggers of a configuration's ``logger`` group.
 
@@ -90,18 +89,16 @@ def build_loggers(
     return [_build(name, dict(node), run_dir, info, run) for name, node in nodes.items() if node is not None]
 
 
-def _build(name: str, node: dict[str, Any], run_dir: Path, info: RunInfo, run: Run | None) -> Logger:
+def _build(name: str, node: dict[str, Any], run_dir: Path, info: RunInfo, run: wandb.Run | None) -> Logger:
     if name == "wandb":
         if run is None:
-            raise ValueError("logger.wandb needs an open run: pass run=, see closerlook.tracking.runs.open_run")
+            raise ValueError("logger.wandb needs an open run: pass run=, see closerlook.tracking.wandb_run.open_run")
         return RunLogger(run, n_updates=info.n_updates, n_epochs=info.n_epochs)
     if "_target_" not in node:
         raise ValueError(
             f"logger.{name}: got no _target_, expected the class of a Lightning logger, "
             "e.g. _target_: pytorch_lightning.loggers.CSVLogger (see conf/logger/)"
         )
-    from hydra.utils import instantiate
-
     node.setdefault("save_dir", str(run_dir))
     try:
         return instantiate(node, _convert_="all")

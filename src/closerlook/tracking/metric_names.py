@@ -7,6 +7,8 @@
 ``<probe>/<split>/layer_06/<measure>``       the same measure by another probe
 ``label/<split>/layer_06/<measure>/<label>`` a measure of one label
 ``charts/<split>/layer_06/<name>``           tables and figures over all snapshots
+``layers/<split>/<measure>``                 charts of a measure against the layer, one line a snapshot
+``tables/spaces``, ``tables/measures``       all measures of spaces with the layer as a column; what they mean
 ``before/...``, ``after/...``, ``change/...``  summary values of ``probe/`` series: ``before/train/layer_06/n_clusters``
 ===========================================  =========================================================
 
@@ -32,6 +34,8 @@ DISTANCE_TABLE = "label_distances"
 DISTANCE_MAP = "label_distance_map"
 MIN_DISTANCE_LINES = "min_distance_by_label"
 CENTROID_PATHS = "centroid_paths"
+SPACES_TABLE = "tables/spaces"
+ABOUT_TABLE = "tables/measures"
 
 
 def space_metric(probe: str, measure: str, *, split: str, layer: int) -> str:
@@ -49,6 +53,16 @@ def label_metric(probe: str, measure: str, label: str, *, split: str, layer: int
 def chart(name: str, *, split: str, layer: int) -> str:
     """Key of a table or figure over all snapshots: ``charts/train/layer_06/label_distances``."""
     return f"charts/{place(split, layer)}/{name}"
+
+
+def layer_chart(measure: str, *, split: str) -> str:
+    """Key of the chart of a measure against the layer: ``layers/train/mean_min_distance``."""
+    return f"layers/{segment(split)}/{segment(measure)}"
+
+
+def chart_table(key: str) -> str:
+    """Key of the table that W&B keeps behind a custom chart."""
+    return f"Custom Chart Tables/{key}_table"
 
 
 def summary_metric(moment: str, measure: str, *, split: str, layer: int) -> str:

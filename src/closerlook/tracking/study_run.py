@@ -13,11 +13,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from closerlook.results.run import RunInfo
 from closerlook.study import figures as draw
 from closerlook.study.claims import headline
 from closerlook.study.frames import claim_cells_frame, claims_frame, main_frame
@@ -25,10 +24,10 @@ from closerlook.study.join import Study
 from closerlook.study.summary import MAIN_MEASURES, StudySummary
 from closerlook.study.terminal import measured, where
 from closerlook.study.verdicts import Claim
-from closerlook.tracking.log_results import harmless, wandb_table
+from closerlook.tracking.charts import wandb_table
 from closerlook.tracking.metric_names import segment
-from closerlook.tracking.runs import open_run
-from closerlook.tracking.settings import WandbSettings
+from closerlook.tracking.wandb_run import harmless, open_run
+from closerlook.tracking.wandb_settings import WandbSettings
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -71,9 +70,7 @@ def log_study(
         page: The study's HTML page, kept with the run as a file.
     """
     info = study_info(study)
-    # open_run reads group, title and the fields; a study has those of a run in its own way.
-    settings = replace(settings, group=settings.group or info.group, name=settings.name or info.title)
-    with open_run(settings, run_dir=target, info=cast(RunInfo, info), config={}, job_type=JOB_TYPE) as run:
+    with open_run(settings, run_dir=target, info=info, config={}, job_type=JOB_TYPE) as run:
         _log_summary(run, summary, claims, page)
 
 

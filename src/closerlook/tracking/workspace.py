@@ -8,7 +8,6 @@ the depths that a project's encoders have.
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -16,32 +15,37 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import requests
+import wandb
+
 from closerlook import measures as m
+from closerlook.figures.theme import capital, name_of
 from closerlook.files import write_json
 from closerlook.private_interfaces import dashboard_json
-from closerlook.results.tables import USUAL_PROBE
+from closerlook.results.tables import SUMMARY_MEASURES, USUAL_PROBE, split_for
+from closerlook.study.claims import headline
 from closerlook.study.verdicts import Claim
 from closerlook.tracking import metric_names as names
-from closerlook.tracking.runs import without_key
-from closerlook.tracking.settings import has_key
 from closerlook.tracking.study_run import CLAIM_CELLS, CLAIMS, CLUSTERS, JOB_TYPE, MAIN_TABLE, claims_markdown
+from closerlook.tracking.wandb_run import without_key
+from closerlook.tracking.wandb_settings import has_key
 
 WORKSPACE_FILE = "workspace.json"
 REPORT_FILE = "report.json"
 VIEW_NAME = "closerlook"
 SECTIONS = ("Fine-tuning", "Label distances", "Geometry", "Probes", "Study")
-GEOMETRY_MEASURES = {
-    "linear_cka": "Linear CKA",
-    "debiased_cka": "Debiased CKA",
-    "rsa": "RSA",
-    "knn_overlap": "kNN overlap",
-    "procrustes_distance": "Procrustes distance",
-    "fisher_ratio": "Fisher ratio",
-    "cdnv": "CDNV",
-    "effective_rank": "Effective rank",
-    "mean_cosine": "Mean cosine",
-}
-"""What of ``probe=geometry`` the workspace shows; the default view of W&B has the rest."""
+GEOMETRY_MEASURES = (
+    "linear_cka",
+    "debiased_cka",
+    "rsa",
+    "knn_overlap",
+    "procrustes_distance",
+    "fisher_ratio",
+    "cdnv",
+    "effective_rank",
+    "mean_cosine",
+)
+"""What of ``probe=geometry`` the workspace shows; the runs' tables have the rest."""
 
 
 @dataclass(frozen=True)
@@ -91,18 +95,18 @@ def workspace(settings: DashboardSettings) -> Any:
         ws.Section(name=name, panels=make(settings), is_open=i < 2)
         for i, (name, make) in enumerate(zip(SECTIONS, makers, strict=True))
     ]
+    runs = ws.RunsetSettings(
+        groupby=[ws.Config("run.task"), ws.Config("run.model")],
+        pinned_columns=["run:displayName", *(f"config:run.value.{name}" for name in ("task", "model", "seed"))],
+    )
     return ws.Workspace(
         entity=settings.entity,
         project=settings.project,
         name=VIEW_NAME,
         sections=sections,
         settings=ws.WorkspaceSettings(x_axis=names.EPOCH),
-        runset_settings=ws.RunsetSettings(
-            groupby=[ws.Config("run.task"), ws.Config("run.model")],
-            pinned_columns=["run:displayName", "config:run.value.task", "config:run.value.model",
-                            "config:run.value.seed"],
-        ),
-    )  # fmt: skip
+        runset_settings=runs,
+    )
 
 
 def report(settings: DashboardSettings, claims: Sequence[Claim]) -> Any:
@@ -115,8 +119,6 @@ def report(settings: DashboardSettings, claims: Sequence[Claim]) -> Any:
     Returns:
         A ``wandb_workspaces.reports.v2.Report``; nothing is sent.
     """
-    from closerlook.study.claims import headline
-
     _, wr = _library()
     # A runset without entity and project takes the report's own; given them, the library asks the server at once.
     runset = wr.Runset(name="studies", query=JOB_TYPE)
@@ -167,7 +169,6 @@ def save_dashboards(settings: DashboardSettings, claims: Sequence[Claim]) -> tup
             "WANDB_API_KEY, or write their JSON with --dry-run"
         )
     _library()  # a missing package is no trouble of the server
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # as for runs: waits at exit for a server that is silent
     try:
         _require_server()
         settings = replace(settings, entity=settings.entity or _default_entity())
@@ -183,16 +184,11 @@ def save_dashboards(settings: DashboardSettings, claims: Sequence[Claim]) -> tup
 
 def _require_server() -> None:
     """Ask the server for a sign of life: wandb itself tries again for minutes when there is none."""
-    import requests
-    import wandb
-
     requests.get(wandb.setup().settings.base_url, timeout=_TIMEOUT)
 
 
 def _default_entity() -> str:
     """The entity of the account; only the server knows it."""
-    import wandb
-
     return str(wandb.Api(timeout=_TIMEOUT).default_entity)
 
 
@@ -207,17 +203,16 @@ def as_json(made: Any) -> Any:
 
 def panel_keys(settings: DashboardSettings) -> tuple[str, ...]:
     """Every metric key that the workspace's line plots draw."""
-    found = [panel.y for make in (_fine_tuning, _label_distances, _geometry, _probes) for panel in make(settings)
-             if getattr(panel, "y", None)]  # fmt: skip
-    return tuple(dict.fromkeys(str(getattr(key, "name", key)) for keys in found for key in keys))
+    panels = [panel for make in (_fine_tuning, _label_distances, _geometry, _probes) for panel in make(settings)]
+    keys = [str(getattr(key, "name", key)) for panel in panels for key in getattr(panel, "y", None) or ()]
+    return tuple(dict.fromkeys(keys))
 
 
 def _library() -> tuple[Any, Any]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # its own use of pydantic 1; nothing a caller can change
+            # Its own use of pydantic 1; nothing a caller can change.
+            warnings.simplefilter("ignore", DeprecationWarning)
             import wandb_workspaces.reports.v2 as wr
             import wandb_workspaces.workspaces as ws
     except ModuleNotFoundError as error:
@@ -250,28 +245,48 @@ def _label_distances(settings: DashboardSettings) -> list[Any]:
         for name in (names.DISTANCE_MAP, names.CENTROID_PATHS)
     ]
     return [
-        _by_layer("Mean minimum distance", "direct", m.MEAN_MIN_DISTANCE, settings),
-        _of_labels("Minimum distance of each label", m.MIN_DISTANCE, settings),
-        _by_layer("Clusters", "direct", m.N_CLUSTERS, settings),
-        _by_layer("Similarity to the first snapshot", "similarity", m.SIMILARITY_TO_FIRST, settings),
-        _by_layer("Train-test similarity", "similarity", m.TRAIN_TEST_SIMILARITY, settings, "train-test"),
-        _by_layer("How far centroids went", "centroids", m.MEAN_DISPLACEMENT, settings),
-        _of_labels("How far the centroid of each label went", m.CENTROID_DISPLACEMENT, settings),
-        wr.MediaBrowser(title=f"Labels at layer {_told(last)}", media_keys=pictures, num_columns=2),
+        *(_against_layers(measure, settings) for measure in SUMMARY_MEASURES),
+        _by_layer("direct", m.MEAN_MIN_DISTANCE, settings),
+        _of_labels(m.MIN_DISTANCE, settings),
+        _by_layer("direct", m.N_CLUSTERS, settings),
+        _by_layer("similarity", m.SIMILARITY_TO_FIRST, settings),
+        _by_layer("similarity", m.TRAIN_TEST_SIMILARITY, settings),
+        _by_layer("centroids", m.MEAN_DISPLACEMENT, settings),
+        _of_labels(m.CENTROID_DISPLACEMENT, settings),
+        wr.MediaBrowser(title=f"Labels at layer {_listed(last)}", media_keys=pictures, num_columns=2),
+        _warnings((*SUMMARY_MEASURES, m.MIN_DISTANCE)),
     ]
 
 
+def _against_layers(measure: str, settings: DashboardSettings) -> Any:
+    """The chart of a measure against the layer, one line a snapshot, that every probed run logs."""
+    _, wr = _library()
+    split = split_for(measure, settings.split)
+    return wr.CustomChart(
+        query={"summaryTable": {"tableKey": names.chart_table(names.layer_chart(measure, split=split))}},
+        chart_name="wandb/lineseries/v0",
+        chart_fields={"step": "step", "lineKey": "lineKey", "lineVal": "lineVal"},
+        chart_strings={"title": f"{capital(name_of(measure))} by layer, {split}", "xname": "layer"},
+    )
+
+
+def _warnings(measures: Sequence[str]) -> Any:
+    """What the registry says about measures, beside their plots."""
+    _, wr = _library()
+    known = [m.MEASURES[name] for name in measures if name in m.MEASURES]
+    lines = [f"- **{one.title}**: {one.question} *When not to trust it:* {one.distrust}." for one in known]
+    return wr.MarkdownPanel(markdown="\n".join(lines))
+
+
 def _geometry(settings: DashboardSettings) -> list[Any]:
-    return [_by_layer(title, "geometry", name, settings) for name, title in GEOMETRY_MEASURES.items()]
+    plots = [_by_layer("geometry", measure, settings) for measure in GEOMETRY_MEASURES]
+    return [*plots, _warnings(GEOMETRY_MEASURES)]
 
 
 def _probes(settings: DashboardSettings) -> list[Any]:
-    plots = [
-        _by_layer(f"Accuracy ({probe})", probe, m.ACCURACY, settings, "test")
-        for probe in ("linear", "mlp", "mlp_grid")
-    ]  # fmt: skip
-    gap = _by_layer("Memorisation gap", "memorisation", m.MEMORISATION_GAP, settings, "train-test")
-    return [*plots, gap]
+    plots = [_by_layer(probe, m.ACCURACY, settings) for probe in ("linear", "mlp", "mlp_grid")]
+    gap = _by_layer("memorisation", m.MEMORISATION_GAP, settings)
+    return [*plots, gap, _warnings((m.ACCURACY, m.MEMORISATION_GAP))]
 
 
 def _study(settings: DashboardSettings) -> list[Any]:
@@ -280,13 +295,14 @@ def _study(settings: DashboardSettings) -> list[Any]:
     return [*tables, wr.MediaBrowser(title="Clusters", media_keys=[CLUSTERS])]
 
 
-def _by_layer(title: str, probe: str, measure: str, settings: DashboardSettings, split: str | None = None) -> Any:
-    where = settings.split if split is None else split
-    keys = [names.space_metric(probe, measure, split=where, layer=layer) for layer in settings.layers]
-    return _lines(f"{title}, {where}", keys)
+def _by_layer(probe: str, measure: str, settings: DashboardSettings) -> Any:
+    split = split_for(measure, settings.split)
+    keys = [names.space_metric(probe, measure, split=split, layer=layer) for layer in settings.layers]
+    by = f" ({probe})" if measure == m.ACCURACY else ""
+    return _lines(f"{capital(name_of(measure))}{by}, {split}", keys)
 
 
-def _of_labels(title: str, measure: str, settings: DashboardSettings) -> Any:
+def _of_labels(measure: str, settings: DashboardSettings) -> Any:
     """A line a label: their names are the runs' own, so the plot takes every key of the last layers."""
     _, wr = _library()
     keys = [
@@ -294,9 +310,9 @@ def _of_labels(title: str, measure: str, settings: DashboardSettings) -> Any:
         for layer in sorted(set(settings.depths))
     ]
     pattern = f"({'|'.join(re.escape(key) for key in keys)}).+" if len(keys) > 1 else f"{re.escape(keys[0])}.+"
-    full = f"{title}, {settings.split}, layer {_told(sorted(set(settings.depths)))}"
+    full = f"{capital(name_of(measure))} of each label, {settings.split}, layer {_listed(sorted(set(settings.depths)))}"
     return wr.LinePlot(title=full, x=names.EPOCH, metric_regex=pattern, title_x="epoch", max_runs_to_show=10)
 
 
-def _told(layers: Sequence[int]) -> str:
+def _listed(layers: Sequence[int]) -> str:
     return ", ".join(map(str, layers))

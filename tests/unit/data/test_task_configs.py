@@ -27,8 +27,9 @@ def settings_of(path: Path, data_dir: str) -> TaskSettings:
 
 
 def test_every_task_has_a_file() -> None:
-    assert [path.stem for path in FILES] == sorted([*PAPER_TASKS, "bbc_topics", *LEVELS])
-    assert len(FILES) == 10
+    glue = [path.stem for path in FILES if path.stem.startswith("glue_")]
+    assert [path.stem for path in FILES] == sorted([*PAPER_TASKS, "bbc_topics", *LEVELS, *glue])
+    assert (len(FILES), len(glue)) == (18, 8)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -44,6 +45,12 @@ def test_files_load_the_data(name: str, real_data_dir: Path) -> None:
     corpus = load_corpus(settings_of(FOLDER / f"{name}.yaml", str(real_data_dir)))
     assert corpus.name == name
     assert ("validation" in corpus.splits) == (name in {"ps_role", "ps_fxn", "bbc_topics"})
+
+
+def test_labels_to_ignore_may_be_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("name: text_classification\nignore_labels: [-1, O]\n", encoding="utf-8")
+    assert settings_of(path, "").ignore_labels == ["-1", "O"]
 
 
 def test_every_setting_is_described() -> None:

@@ -102,3 +102,34 @@ def test_keys_change_with_their_inputs_only() -> None:
     changed = keys(base, other)
     assert changed[0] == same[0]
     assert changed[1] != same[1]
+
+
+def geometry_cell(step: int, scatter: float, radius: float) -> Cell:
+    place = Place("geometry", 6, "train", step)
+    values = ((m.LABEL_SCATTER, scatter), (m.RMS_RADIUS, radius))
+    return Cell.of(CellKey(place, f"g{step}"), 0.0, [ResultRow(place, 0.0, name, value=v) for name, v in values])
+
+
+def test_growth_is_that_of_hull_distances_beside_that_of_the_space() -> None:
+    """DirectProbe's distances double, labels widen by half, the space by three quarters: apart beyond scatter."""
+    matrix = distances(0)
+    cells = [direct_cell(0, "train", matrix), direct_cell(10, "train", 2 * matrix)]
+    rows = derived(*cells, geometry_cell(0, 1.0, 4.0), geometry_cell(10, 1.5, 7.0))
+    plain, over = rows[m.DISTANCE_GROWTH, "train", 10], rows[m.GROWTH_OVER_SCATTER, "train", 10]
+    assert (plain.value, plain.control, plain.n) == (pytest.approx(2), 1.75, 6)
+    assert (over.value, over.control) == (pytest.approx(4 / 3), 1.0)
+    assert (m.DISTANCE_GROWTH, "train", 0) not in rows
+    alone = derived(*cells)
+    assert alone[m.DISTANCE_GROWTH, "train", 10].value == pytest.approx(2)
+    assert alone[m.DISTANCE_GROWTH, "train", 10].control is None
+    assert alone[m.GROWTH_OVER_SCATTER, "train", 10].value is None
+    assert "scatter" in alone[m.GROWTH_OVER_SCATTER, "train", 10].note
+
+
+def test_growth_is_measured_again_when_the_scatter_is_known() -> None:
+    cells = [direct_cell(0, "train", distances(0)), direct_cell(10, "train", distances(1))]
+
+    def key(*inputs: Cell) -> str:
+        return next(plan.key.digest for plan in plan_derived(inputs) if plan.key.place.probe == "growth")
+
+    assert key(*cells) != key(*cells, geometry_cell(0, 1.0, 4.0), geometry_cell(10, 1.5, 7.0))

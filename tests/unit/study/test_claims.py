@@ -105,7 +105,7 @@ def test_minimum_distances_are_judged_over_labels(
     assert cell.effect.value == pytest.approx(np.mean(change))
     up = sum(value > 0 for value in change)
     assert cell.reason.startswith(f"up for {up}, down for {6 - up} labels") or "undecided" in cell.reason
-    assert "bootstrap over 6 labels" in cell.effect.basis
+    assert "over 6 labels" in cell.effect.basis
 
 
 def test_a_label_without_a_distance_is_left_out_not_counted_as_zero(tables: ModuleType, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_label_without_a_distance_is_left_out_not_counted_as_zero(tables: Modu
     tables.save_run(tables.run_dir(tmp_path), tables.minimum_distances([5.0] * 6, after), tables.info())
     (cell,) = claim(tmp_path, "apart").cells
     assert cell.effect.value == pytest.approx(1.4)
-    assert "bootstrap over 5 labels" in cell.effect.basis
+    assert "over 5 labels" in cell.effect.basis
 
 
 def test_cross_tasks_are_judged_by_their_relation(tables: ModuleType, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_memorisation_is_what_tuning_added(tables: ModuleType, tmp_path: Path) -
 
 
 def test_growth_over_scatter_is_judged_against_one(tables: ModuleType, tmp_path: Path) -> None:
-    rows = tables.space("distance_growth_over_scatter", None, 0.8, probe="geometry", low=0.7, high=0.9)
+    rows = tables.space("distance_growth_over_scatter", None, 0.8, probe="growth", low=0.7, high=0.9)
     tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
     assert claim(tmp_path, "apart_beyond_scatter").verdict == Verdict.NOT_SUPPORTED
 

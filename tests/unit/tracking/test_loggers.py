@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from closerlook.tracking.loggers import build_loggers
-from closerlook.tracking.settings import WandbSettings
+from closerlook.tracking.wandb_settings import WandbSettings
 
 
 def node(project: Path, name: str) -> dict:

@@ -16,18 +16,13 @@ import pytest
 from closerlook import measures as m
 from closerlook.results.rows import Place, ResultRow, to_table
 from closerlook.results.tables import label_series, rows_of
-from closerlook.tracking.log_results import (
-    artifact_name,
-    declare_input,
-    distance_table,
-    log_live,
-    log_results,
-    log_snapshots_artifact,
-    summary_values,
-)
+from closerlook.tracking.artifacts import artifact_name, declare_input, log_snapshots_artifact
+from closerlook.tracking.charts import distance_table
+from closerlook.tracking.log_results import log_live, log_results, summary_values
 from closerlook.tracking.loggers import RunLogger
-from closerlook.tracking.runs import open_run, read_record, sync_hint
-from closerlook.tracking.settings import WandbSettings
+from closerlook.tracking.wandb_record import read_record
+from closerlook.tracking.wandb_run import open_run, sync_hint
+from closerlook.tracking.wandb_settings import WandbSettings
 
 
 def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):
@@ -152,8 +147,50 @@ def test_tables_and_figures(logged, results):
         assert items[f"{place}/{name}._type"] == "plotly-file"
         figure = json.loads((files / items[f"{place}/{name}.path"]).read_text())
         assert figure["data"]
-    lines = json.loads((files / items[f"{place}/min_distance_by_label_table.path"]).read_text())
+    lines = json.loads((files / items[f"Custom Chart Tables/{place}/min_distance_by_label_table.path"]).read_text())
     assert len(lines["data"]) == 5 * 5
+
+
+def test_main_measures_are_drawn_against_the_layer_one_line_a_snapshot(logged, results):
+    run_dir, records = logged
+    items = {key: value for record in of_type(records, "history") for key, value in record["item"].items()}
+    files = run_dir / read_record(run_dir)["train"]["folder"] / "files"
+    path = items["Custom Chart Tables/layers/train/mean_min_distance_table.path"]
+    rows = json.loads((files / path).read_text())["data"]
+    assert {line for _, line, _ in rows} == {f"epoch {epoch}" for epoch in range(5)}
+    stored = rows_of(results.table, m.MEAN_MIN_DISTANCE, split="train")
+    stored = stored[stored["epoch"] == 4]
+    drawn = {layer: value for layer, line, value in rows if line == "epoch 4"}
+    assert drawn == pytest.approx(dict(zip(stored["layer"], stored["value"], strict=True)))
+
+
+def test_the_tables_have_the_layer_as_data_and_the_warnings(logged, results):
+    run_dir, records = logged
+    items = {key: value for record in of_type(records, "history") for key, value in record["item"].items()}
+    files = run_dir / read_record(run_dir)["train"]["folder"] / "files"
+    spaces = json.loads((files / items["tables/spaces.path"]).read_text())
+    space = results.table[(results.table["label"] == "") & (results.table["other"] == "")]
+    assert len(spaces["data"]) == len(space)
+    assert {row[spaces["columns"].index("layer")] for row in spaces["data"]} == {0, 1, 2}
+    about = json.loads((files / items["tables/measures.path"]).read_text())
+    distrust = {row[0]: row[about["columns"].index("distrust")] for row in about["data"]}
+    assert distrust[m.N_CLUSTERS] == m.MEASURES[m.N_CLUSTERS].distrust
+
+
+def test_constants_are_summary_values_and_no_series(logged, results):
+    records = logged[1]
+    keys = {key for record in of_type(records, "history") for key in record["item"]}
+    summary = {key: value for record in of_type(records, "summary") for key, value in record["update"].items()}
+    assert not [key for key in keys if key.endswith(("/n_labels", "/n_examples"))]
+    assert summary["probe/train/layer_02/n_labels"] == 5
+
+
+def test_only_the_last_layer_makes_panels_of_its_own(logged):
+    metrics = of_type(logged[1], "metric")
+    hidden = {record["name"] for record in metrics if (record.get("options") or {}).get("hidden")}
+    assert {"probe/train/layer_01/mean_min_distance", "label/train/layer_02/min_distance/two"} <= hidden
+    assert "probe/train/layer_02/mean_min_distance" not in hidden
+    assert "train/loss" not in hidden
 
 
 def test_summary_has_before_and_after(logged, results):
@@ -263,7 +300,7 @@ def test_trouble_is_a_warning_with_the_way_to_sync(results, caplog):
 
 
 def test_large_tables_hold_an_even_selection_of_snapshots(results, monkeypatch):
-    monkeypatch.setattr("closerlook.tracking.log_results.MAX_TABLE_ROWS", 30)
+    monkeypatch.setattr("closerlook.tracking.charts.MAX_TABLE_ROWS", 30)
     rows = rows_of(results.table, m.LABEL_DISTANCE, layer=1, split="train")
     table = distance_table(rows)
     assert sorted({row[1] for row in table.data}) == [0, 40, 80]

@@ -22,8 +22,8 @@ from closerlook import measures as m
 from closerlook.results.rows import Place, ResultRow, to_table
 from closerlook.results.run_dir import RunDir
 from closerlook.tracking.log_results import log_live
-from closerlook.tracking.runs import open_run
-from closerlook.tracking.settings import WandbSettings
+from closerlook.tracking.wandb_run import open_run
+from closerlook.tracking.wandb_settings import WandbSettings
 
 
 def result_row(probe: str, measure: str, step: int, epoch: float, layer: int, split: str, *labels: str, **values):

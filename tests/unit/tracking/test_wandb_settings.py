@@ -6,34 +6,45 @@ from pathlib import Path
 
 import pytest
 
-from closerlook.tracking.settings import WandbSettings, has_key
+from closerlook.tracking.wandb_settings import WandbSettings, has_key
 
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch, tmp_path: Path):
-    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE", "WANDB_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
+    for name in (
+        "API_KEY",
+        "IDENTITY_TOKEN_FILE",
+        "MODE",
+        "BASE_URL",
+        "PROJECT",
+        "ENTITY",
+        "RUN_GROUP",
+        "NAME",
+        "TAGS",
+        "NOTES",
+    ):
+        monkeypatch.delenv(f"WANDB_{name}", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
 
 def test_offline_without_a_key():
     assert not has_key()
-    assert WandbSettings().is_offline()
-    assert WandbSettings(offline=False).is_offline(), "asking for the server does not help without a key"
+    assert WandbSettings().mode == "offline"
+    assert WandbSettings(offline=False).mode == "offline", "asking for the server does not help without a key"
 
 
 def test_online_with_a_key(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "x")
-    assert not WandbSettings().is_offline()
-    assert not WandbSettings(offline=False).is_offline()
-    assert WandbSettings(offline=True).is_offline()
+    assert WandbSettings().mode == "online"
+    assert WandbSettings(offline=False).mode == "online"
+    assert WandbSettings(offline=True).mode == "offline"
 
 
 def test_wandb_mode_is_respected_unless_the_settings_say_otherwise(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "x")
     monkeypatch.setenv("WANDB_MODE", "offline")
-    assert WandbSettings().is_offline()
-    assert not WandbSettings(offline=False).is_offline()
+    assert WandbSettings().mode == "offline"
+    assert WandbSettings(offline=False).mode == "online"
 
 
 def test_a_login_in_netrc_counts_for_its_host_only(monkeypatch, tmp_path: Path):
@@ -72,3 +83,25 @@ def test_from_dict_takes_lists_and_refuses_unknown_keys():
     assert (settings.project, settings.tags, settings.label_layers) == ("p", ("a",), (0, 6))
     with pytest.raises(ValueError, match=r"unknown setting projcet; expected some of .*project"):
         WandbSettings.from_dict({"projcet": "p"})
+
+
+def test_the_environment_fills_what_is_left_open(monkeypatch):
+    for name, value in {"PROJECT": "env", "ENTITY": "team", "RUN_GROUP": "g", "NAME": "n", "TAGS": "b, c,a"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    found = WandbSettings.from_dict({"project": "asked", "entity": None, "tags": ["a"]})
+    assert (found.project, found.entity, found.group, found.name) == ("asked", "team", "g", "n")
+    assert found.tags == ("a", "b", "c")
+
+
+def test_disabled_by_the_environment_unless_the_settings_say_otherwise(monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "x")
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert WandbSettings().mode == "disabled"
+    assert WandbSettings(offline=True).mode == "offline"
+
+
+def test_a_probed_run_takes_over_what_the_trained_one_had():
+    trained = {"project": "p", "entity": "team", "group": "g", "tags": ["t", "u"], "name": "not this", "id": "nor this"}
+    found = WandbSettings.from_dict({"project": "mine", "tags": ["u", "v"]}).inherit(trained)
+    assert found == WandbSettings(project="mine", entity="team", group="g", tags=("u", "v", "t"))
+    assert WandbSettings().inherit({}) == WandbSettings()

@@ -14,6 +14,7 @@ ENDINGS = (".conll", ".txt", ".iob", ".iob2", ".bio", ".ner")
 """Endings of such files."""
 
 _BLANKS = re.compile(r"[ \t]+")
+_COMMENT = re.compile(r"#(?=\s)")
 _DOCUMENT = "-DOCSTART-"
 
 
@@ -33,7 +34,7 @@ def read_columns(path: Path, settings: TaskSettings) -> Table:
         DataError: A column's number that is none, or too high.
     """
     text = read_text(path, settings.encoding)
-    sentences = [found for block in blocks(text) if (found := _without_remarks(block))]
+    sentences = _without_comments([_without_documents(block) for block in blocks(text)])
     if not sentences:
         raise DataFileError(path, None, "no words found; expected a word and its label on each line")
     by_tabs = all("\t" in line for sentence in sentences for _, line in sentence)
@@ -58,12 +59,25 @@ def read_columns(path: Path, settings: TaskSettings) -> Table:
     return Table(str(path), columns, lines=[sentence[0][0] for sentence in sentences])
 
 
-def _without_remarks(block: Block) -> Block:
-    lines = [(number, line) for number, line in block if not line.lstrip().startswith(_DOCUMENT)]
-    # "#" may be a word: a comment stands before the words, and has another number of columns
-    while len(lines) > 1 and lines[0][1].startswith("#") and len(lines[0][1].split()) != len(lines[-1][1].split()):
-        lines = lines[1:]
-    return lines
+def _without_documents(block: Block) -> Block:
+    return [(number, line) for number, line in block if not line.lstrip().startswith(_DOCUMENT)]
+
+
+def _without_comments(sentences: list[Block]) -> list[Block]:
+    """The sentences without lines of comment before their words. ``#`` may also be a word."""
+    sentences = [sentence for sentence in sentences if sentence]
+    # as a word it does not begin every sentence, and has as many columns as the other words
+    everywhere = len(sentences) > 1 and all(_COMMENT.match(sentence[0][1]) for sentence in sentences)
+    kept = []
+    for sentence in sentences:
+        n_columns = len(sentence[-1][1].split())
+        start = 0
+        while start < len(sentence) - 1 and _COMMENT.match(sentence[start][1]):
+            if not everywhere and len(sentence[start][1].split()) == n_columns:
+                break
+            start += 1
+        kept.append(sentence[start:])
+    return kept
 
 
 def _number(column: str, what: str) -> int:

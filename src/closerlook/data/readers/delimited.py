@@ -119,12 +119,14 @@ def _rows(path: Path, text: str, dialect: _Dialect, n_skipped: int) -> Iterator[
 
 def _header(path: Path, rows: Iterator[_Row]) -> list[str]:
     first = next(rows, None)
-    names = [name.strip() for name in first.values] if first else []
+    if first is None:
+        raise DataFileError(path, None, "is empty; expected a header line and rows", "Check the file")
+    names = [name.strip() for name in first.values]
     named = [name for name in names if name]
-    if first is None or not named or len(set(named)) != len(named):
+    if not named or len(set(named)) != len(named):
         raise DataFileError(
             path,
-            first.line if first else 1,
+            first.line,
             f"got the header {names[:10]}; expected different, non-empty column names",
             "Name every column once, or say task.column_names=[text,label] for a file without a header",
         )

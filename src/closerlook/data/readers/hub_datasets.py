@@ -113,10 +113,13 @@ def content_checksum(table: Table) -> str:
 
 def _tables(origin: str, loaded: Any, settings: TaskSettings) -> dict[str, Table]:
     splits = loaded if isinstance(loaded, Mapping) else {"train": loaded}
-    return {str(name): _table(f"{origin} ({name})", split, settings) for name, split in splits.items()}
+    return {
+        str(name): _table(f"{origin} ({name})", split, name in settings.split_names, settings)
+        for name, split in splits.items()
+    }
 
 
-def _table(origin: str, split: Any, settings: TaskSettings) -> Table:
+def _table(origin: str, split: Any, used: bool, settings: TaskSettings) -> Table:
     import datasets
 
     class_names = {}
@@ -124,7 +127,7 @@ def _table(origin: str, split: Any, settings: TaskSettings) -> Table:
         inner = getattr(feature, "feature", feature)  # a list of ClassLabels
         if isinstance(inner, datasets.ClassLabel):
             class_names[name] = tuple(inner.names)
-    wanted = [name for name in split.column_names if name in wanted_columns(settings)]
+    wanted = [name for name in split.column_names if used and name in wanted_columns(settings)]
     columns = split.with_format(None).select_columns(wanted)[:] if wanted else {}
     return Table(origin, columns, class_names, all_names=tuple(split.column_names))
 

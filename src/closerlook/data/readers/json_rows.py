@@ -59,6 +59,8 @@ def _rows_of(whole: Any) -> list[Any] | None:
     if not isinstance(whole, dict):
         return None
     values = list(whole.values())
+    if all(name.isdecimal() for name in whole) and all(isinstance(row, dict) for row in values):
+        return values  # pandas' to_json(orient="index"): {row: {column: value}}
     if values and all(isinstance(v, dict) and v.keys() == values[0].keys() for v in values) and values[0]:
         values = [list(v.values()) for v in values]  # what pandas' to_json writes: {column: {row: value}}
     if values and all(isinstance(v, list) for v in values) and len({len(v) for v in values}) == 1:

@@ -46,7 +46,7 @@ def read_table(path: Path, settings: TaskSettings) -> Table:
         return read_json(path, ending != ".json", settings.encoding)
     if ending == ".parquet":
         return read_parquet(path, settings)
-    if ending in ENDINGS and settings.name == "token_classification":
+    if ending in ENDINGS and settings.read_as == "token_classification":
         return read_columns(path, settings)
     known = ", ".join([*TABLE_ENDINGS, ".conllu", *ENDINGS])
     what = "one word a line, for task=token_classification" if ending in ENDINGS else f"unknown ending {path.suffix!r}"
