@@ -120,9 +120,9 @@ def _vectors(config: ProbeConfig) -> None:
 
 def _join(config: ProbeConfig) -> None:
     from closerlook.cli.probing_progress import print_failures, probe_runs_with_bar
+    from closerlook.cli.study_tables import print_study
     from closerlook.pipelines.join_runs import study
     from closerlook.pipelines.probe_runs import Ended
-    from closerlook.study.terminal import print_study
 
     ends = probe_runs_with_bar(config) if config.each or config.cross_task is not None else ()
     failed = [end for end in ends if end.status is Ended.FAILED]
