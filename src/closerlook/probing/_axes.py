@@ -23,6 +23,9 @@ Answer = tuple[int, float, float, IntArray, FloatArray, FloatArray, int]
 #: answer being where the next solve starts. In few steps: the answers hardly differ from one to the next.
 _WAY_BACK = (0.0, 0.25, 0.5, 0.75, 1.0)
 
+#: Extents below this share of the largest make points flat.
+FLAT = 1e-6
+
 _NO_FACTOR = np.empty((0, 0))
 
 
@@ -59,6 +62,15 @@ class PrincipalAxes(NamedTuple):
         return self.points * factor, self.directions * factor
 
 
+def is_flat(X: FloatArray) -> bool:
+    """Whether points X (n, d) may be so flat in a direction that a verdict depends on rounding there."""
+    squares = np.linalg.eigvalsh(X.T @ X)
+    if squares[0] > FLAT**2 * squares[-1]:
+        return False
+    extent = PrincipalAxes.of(X).extent
+    return bool(extent[-1] < FLAT * extent[0])
+
+
 def solve(X: FloatArray, a: IntArray, b: IntArray, tol: float, enough: float, max_iter: int) -> Answer:
     """Nearest points of the hulls of X[a] and X[b]; see `_active_set.solve_pair`, whose answer it is if it has one.
 
@@ -67,10 +79,14 @@ def solve(X: FloatArray, a: IntArray, b: IntArray, tol: float, enough: float, ma
         the verdict is "undecided" only if whitened points gave neither a hyperplane nor a common point.
     """
     answer = _active_set.solve_pair(X, a, b, tol, enough, max_iter)
-    if answer[0] != UNDECIDED or max_iter >= 0:
+    if answer[0] == DISJOINT or max_iter >= 0:
         return answer
-    axes = PrincipalAxes.of(X[np.concatenate([a, b])])
-    rows = np.arange(len(a) + len(b))
+    points = X[np.concatenate([a, b])]
+    reach = float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).max()))
+    if answer[0] == MEET and answer[1] <= ROUNDING * reach:
+        return answer
+    axes = PrincipalAxes.of(points)
+    rows = np.arange(len(points))
     again = look_again(axes, rows[: len(a)], rows[len(a) :], answer[3], answer[4], tol, enough)
     return answer if again[0] == UNDECIDED else (*again[:-1], again[-1] + answer[-1])
 

@@ -1,9 +1,9 @@
 """Centroid linkage that takes "no" for an answer: the order in which clusters of one label are merged.
 
-Clusters are numbered by their smallest member, so that the order of ties needs no bookkeeping. Each active row i
-remembers its nearest cluster j > i. A merge changes one centroid; the rows whose neighbour it was look again.
-Distances are formed from differences of centroids, never from an expanded square or an update formula: these
-lose the digits that decide ties.
+Clusters are numbered by their smallest member, so that the order of ties needs no bookkeeping. Squared distances of
+centroids are kept and renewed by the Lance-Williams formula. Rounding adds up in it, so that it only says which pairs
+may be closest; those are measured anew from the difference of their centroids, and that decides, ties included.
+A pair that was refused is infinitely far, and the formula hands this on to every cluster that contains it.
 """
 
 import math
@@ -11,121 +11,115 @@ import math
 import numpy as np
 from numba import njit
 
+from closerlook.probing._compiling import CACHE
+
 _FLAGS = {"reassoc", "contract", "nsz"}
-_BLOCK = 32
 
 #: Distances that differ by less than this share of the extent are ties (rounding decides nothing).
 TIE_TOLERANCE = 1e-13
+#: Kept distances this close, as a share of the squared extent, are measured anew. Each renewal may lose some 1e-15.
+_DOUBT = 1e-10
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(cache=CACHE, nogil=True, fastmath=_FLAGS)
 def tie_slack(square, scale):  # type: ignore[no-untyped-def]
     """Difference of squared distances that counts as a tie."""
     delta = TIE_TOLERANCE * scale
     return 2.0 * delta * math.sqrt(square) + delta * delta
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
-def _squared_distance(a, b, limit):  # type: ignore[no-untyped-def]
-    """Squared distance, or some number above ``limit`` as soon as it is clear that it is larger."""
-    d = a.shape[0]
+@njit(cache=CACHE, nogil=True, fastmath=_FLAGS)
+def _squared_distance(a, b):  # type: ignore[no-untyped-def]
     total = 0.0
-    for start in range(0, d, _BLOCK):
-        part = 0.0
-        for i in range(start, min(start + _BLOCK, d)):
-            diff = a[i] - b[i]
-            part += diff * diff
-        total += part
-        if total > limit:
-            return total
+    for i in range(a.shape[0]):
+        diff = a[i] - b[i]
+        total += diff * diff
     return total
 
 
-@njit(cache=True, nogil=True)
-def _look(C, active, refused, i, scale, near, far):  # type: ignore[no-untyped-def]
+@njit(cache=CACHE, nogil=True)
+def _look(C, kept, i, scale, near, far):  # type: ignore[no-untyped-def]
     """Find the nearest cluster j > i that row i may merge with (the smallest j among ties)."""
-    best, at = np.inf, -1
+    row = kept[i, i + 1 :]
+    lowest = np.inf
+    for t in range(row.shape[0]):
+        lowest = min(lowest, row[t])
+    near[i], far[i] = -1, np.inf
+    if lowest == np.inf:
+        return
     limit = np.inf
-    for j in range(i + 1, C.shape[0]):
-        if active[j] and not (refused.shape[0] and refused[i, j]):
-            square = _squared_distance(C[i], C[j], limit)
+    for t in range(row.shape[0]):
+        if row[t] <= lowest + _DOUBT * scale * scale:
+            square = _squared_distance(C[i], C[i + 1 + t])
             if square < limit:
-                best, at = square, j
-                limit = best - tie_slack(best, scale)
-    near[i], far[i] = at, best
+                near[i], far[i] = i + 1 + t, square
+                limit = square - tie_slack(square, scale)
 
 
-@njit(cache=True, nogil=True)
-def look_all(C, active, refused, scale, near, far):  # type: ignore[no-untyped-def]
-    """Find the nearest cluster of every active row."""
+@njit(cache=CACHE, nogil=True)
+def look_all(C, kept, scale, near, far):  # type: ignore[no-untyped-def]
+    """Find the nearest cluster of every row."""
     for i in range(C.shape[0]):
-        if active[i]:
-            _look(C, active, refused, i, scale, near, far)
+        _look(C, kept, i, scale, near, far)
 
 
-@njit(cache=True, nogil=True)
-def best_pair(active, near, far, scale):  # type: ignore[no-untyped-def]
+@njit(cache=CACHE, nogil=True)
+def best_pair(near, far, scale):  # type: ignore[no-untyped-def]
     """Return the row of the closest pair, the smallest among ties; -1 if nothing may merge."""
-    best, at = np.inf, -1
-    limit = np.inf
+    at, limit = -1, np.inf
     for i in range(far.shape[0]):
-        if active[i] and near[i] >= 0 and far[i] < limit:
-            best, at = far[i], i
-            limit = best - tie_slack(best, scale)
+        if near[i] >= 0 and far[i] < limit:
+            at, limit = i, far[i] - tie_slack(far[i], scale)
     return at
 
 
-@njit(cache=True, nogil=True)
-def merge(C, size, active, refused, scale, near, far, i, j):  # type: ignore[no-untyped-def]
-    """Merge cluster j into i < j, inherit refusals and mend the neighbours."""
-    n = C.shape[0]
+@njit(cache=CACHE, nogil=True)
+def _renew(C, size, kept, scale, i, j):  # type: ignore[no-untyped-def]
+    """Put the union of i and j in the place of i: centroid, size and kept distances; j is gone."""
     total = size[i] + size[j]
+    of_i, of_j = size[i] / total, size[j] / total
+    between = of_i * of_j * kept[i, j]
     for f in range(C.shape[1]):
-        C[i, f] += (C[j, f] - C[i, f]) * (size[j] / total)
-    size[i] = total
-    active[j] = False
-    near[j] = -1
-    if refused.shape[0]:
-        for r in range(n):
-            if refused[j, r]:
-                refused[i, r] = True
-                refused[r, i] = True
-    for r in range(i):
-        if not active[r]:
-            continue
-        lost = near[r] == i or near[r] == j
-        square = np.inf
-        if not (refused.shape[0] and refused[r, i]):
-            limit = far[r] + tie_slack(far[r], scale) if near[r] >= 0 else np.inf
-            square = _squared_distance(C[r], C[i], limit)
+        C[i, f] += (C[j, f] - C[i, f]) * of_j
+    size[i], size[j] = total, 0.0
+    for r in range(C.shape[0]):
+        square = max(of_i * kept[i, r] + of_j * kept[j, r] - between, 0.0)
+        kept[i, r] = square
+        kept[j, r] = np.inf
+    kept[i, i] = kept[i, j] = np.inf
+    for r in range(C.shape[0]):
+        kept[r, i], kept[r, j] = kept[i, r], np.inf
+
+
+@njit(cache=CACHE, nogil=True)
+def merge(C, size, kept, scale, near, far, i, j):  # type: ignore[no-untyped-def]
+    """Merge cluster j into i < j, inherit refusals and mend the neighbours."""
+    _renew(C, size, kept, scale, i, j)
+    near[j], far[j] = -1, np.inf
+    for r in range(j):
+        if r == i or near[r] == i or near[r] == j:
+            _look(C, kept, r, scale, near, far)
+        elif r < i and kept[r, i] <= far[r] + _DOUBT * scale * scale and kept[r, i] < np.inf:
+            square = _squared_distance(C[r], C[i])
             slack = tie_slack(far[r], scale) if near[r] >= 0 else 0.0
-            if near[r] < 0 or square < far[r] - slack or (not lost and square <= far[r] + slack and i < near[r]):
+            if square < far[r] - slack or (square <= far[r] + slack and i < near[r]):
                 near[r], far[r] = i, square
-                lost = False
-        if lost:
-            _look(C, active, refused, r, scale, near, far)
-    _look(C, active, refused, i, scale, near, far)
-    for r in range(i + 1, j):
-        if active[r] and near[r] == j:
-            _look(C, active, refused, r, scale, near, far)
 
 
-@njit(cache=True, nogil=True)
-def refuse(C, active, refused, scale, near, far, i, j):  # type: ignore[no-untyped-def]
+@njit(cache=CACHE, nogil=True)
+def refuse(C, kept, scale, near, far, i, j):  # type: ignore[no-untyped-def]
     """Bar the pair i < j and look for the next neighbour of i."""
-    refused[i, j] = True
-    refused[j, i] = True
-    _look(C, active, refused, i, scale, near, far)
+    kept[i, j] = kept[j, i] = np.inf
+    _look(C, kept, i, scale, near, far)
 
 
-@njit(cache=True, nogil=True)
-def run(C, size, active, refused, scale, near, far, limit, pairs, squares):  # type: ignore[no-untyped-def]
-    """Merge without asking, at most ``limit`` times; return the number of merges done."""
-    for t in range(limit):
-        i = best_pair(active, near, far, scale)
+@njit(cache=CACHE, nogil=True)
+def run(C, size, kept, scale, near, far, pairs, squares):  # type: ignore[no-untyped-def]
+    """Merge without asking until nothing is left to merge; write each pair and its distance, return their number."""
+    for t in range(len(pairs)):
+        i = best_pair(near, far, scale)
         if i < 0:
             return t
-        j = near[i]
-        pairs[t, 0], pairs[t, 1], squares[t] = i, j, far[i]
-        merge(C, size, active, refused, scale, near, far, i, j)
-    return limit
+        pairs[t, 0], pairs[t, 1], squares[t] = i, near[i], far[i]
+        merge(C, size, kept, scale, near, far, i, near[i])
+    return len(pairs)

@@ -1,20 +1,26 @@
-"""Cheap proofs that a merged cluster is disjoint from all clusters of other labels, compiled.
+"""Cheap proofs that clusters of different labels are disjoint.
 
-Each cluster carries an anchor, a vector near its centroid. Two clusters that a merge brings together keep the
-anchor of the larger one, and the direction between two anchors is the standing separator of two clusters: it needs
-no memory of its own, and after a merge only the points of the smaller part have to be looked at.
+Each cluster carries an anchor, the centroid it had when it was half its size or more, and the direction between two
+anchors is the standing separator of two clusters: it needs no memory of its own. The products of all points with all
+anchors are one matrix product in single precision; two clusters are apart if the products say so by a margin that
+rounding cannot cross. The rest is left to double precision.
 """
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
+from closerlook.probing._compiling import CACHE
+from closerlook.probing.hulls import FloatArray
+
+IntArray = NDArray[np.int64]
 _FLAGS = {"reassoc", "contract", "nsz"}
 
-#: Separations below this share of the squared extent are left to the exact solver.
-CLEAR = 1e-13
+#: Share of the squared extent that single precision may lose in a difference of products, with room to spare.
+_SINGLE = 1e-5
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@njit(cache=CACHE, nogil=True, fastmath=_FLAGS)
 def _dot(a, b):  # type: ignore[no-untyped-def]
     total = 0.0
     for i in range(a.shape[0]):
@@ -22,60 +28,80 @@ def _dot(a, b):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
-def not_separated(X, cluster_of, rival, anchor, own, u, newcomers, margin):  # type: ignore[no-untyped-def]
-    """Clusters that the direction between anchors does not separate from a cluster with anchor ``u``.
+@njit(cache=CACHE, nogil=True, fastmath=_FLAGS)
+def lowest(X, rows, normal):  # type: ignore[no-untyped-def]
+    """Smallest product of the points ``rows`` with a direction."""
+    value = np.inf
+    for r in rows:
+        value = min(value, _dot(X[r], normal))
+    return value
+
+
+class Anchors:
+    """Directions between the anchors of clusters, and which pairs of clusters they separate.
 
     Args:
         X: (n, d) points.
-        cluster_of: (n,) cluster of each point, named by one of its points.
-        rival: (n,) whether the point's label is in conflict with the cluster's.
-        anchor: (n, d) anchor of each cluster.
-        own: (n,) product of each point with the anchor of its own cluster.
-        u: (d,) anchor of the cluster in question.
-        newcomers: points of the cluster that were not checked against this anchor before.
-        margin: separation asked for, in products.
-
-    Returns:
-        Names of the clusters that are not separated.
+        members: the points of each cluster; points of no cluster take no part.
+        margin: separation asked for, in products (rounding in single precision is added to it).
     """
-    n = X.shape[0]
-    highest = np.full(n, -np.inf)
-    for r in range(n):
-        if rival[r]:
-            value = _dot(X[r], u) - own[r]
-            if value > highest[cluster_of[r]]:
-                highest[cluster_of[r]] = value
-    failed = np.empty(n, dtype=np.int64)
-    n_failed = 0
-    products = np.empty(len(newcomers))
-    for t in range(len(newcomers)):
-        products[t] = _dot(X[newcomers[t]], u)
-    for c in range(n):
-        if highest[c] == -np.inf:
-            continue
-        for t in range(len(newcomers)):
-            if products[t] - _dot(X[newcomers[t]], anchor[c]) - highest[c] <= margin:
-                failed[n_failed] = c
-                n_failed += 1
-                break
-    return failed[:n_failed].copy()
 
+    def __init__(self, X: FloatArray, members: list[IntArray], margin: float) -> None:
+        self._X = X.astype(np.float32)
+        scale = float((self._X**2).sum(axis=1).max())
+        self._margin = np.float32(margin + _SINGLE * scale)
+        self._size = np.array([len(rows) for rows in members])
+        order = np.concatenate(members)
+        starts = np.cumsum([0, *self._size[:-1]])
+        anchors = np.add.reduceat(X[order], starts, axis=0) / self._size[:, None]
+        self._products = self._X @ anchors.astype(np.float32).T
+        self._own = np.empty(len(X), dtype=np.float32)
+        self._own[order] = self._products[order, np.repeat(np.arange(len(members)), self._size)]
+        excess = self._products[order]
+        excess -= self._own[order, None]
+        #: how far the points of cluster c reach towards the anchor of cluster e (its own anchor is at 0): at [c, e]
+        self._reach = np.maximum.reduceat(excess, starts, axis=0)
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
-def separates(X, normal, inside, outside, margin):  # type: ignore[no-untyped-def]
-    """Whether ``normal`` keeps the points ``inside`` above all points ``outside`` by more than ``margin``."""
-    highest = -np.inf
-    for r in outside:
-        highest = max(highest, _dot(X[r], normal))
-    for r in inside:  # noqa: SIM110  (numba compiles no generators)
-        if _dot(X[r], normal) - highest <= margin:
-            return False
-    return True
+    def all_apart(self) -> NDArray[np.bool_]:
+        """(n_clusters, n_clusters) which pairs of clusters are separated."""
+        separated: NDArray[np.bool_] = self._reach + self._reach.T < -self._margin
+        return separated
 
+    def apart_with(self, big: int, small: IntArray) -> NDArray[np.bool_]:
+        """Which clusters would still be separated from ``big`` if it had the points ``small`` too."""
+        grown = np.maximum(self._reach[big], self._excess(small, big))
+        separated: NDArray[np.bool_] = grown + self._reach[:, big] < -self._margin
+        return separated
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
-def set_anchor(X, members, u, own):  # type: ignore[no-untyped-def]
-    """Renew the products of the members with the anchor of their cluster."""
-    for r in members:
-        own[r] = _dot(X[r], u)
+    def _excess(self, rows: IntArray, anchor: int) -> NDArray[np.float32]:
+        products = self._products[rows]
+        highest: NDArray[np.float32] = (products - products[:, anchor, None]).max(axis=0)
+        return highest
+
+    def merge(self, kept: int, big: int, small: IntArray, members: list[IntArray]) -> None:
+        """Follow a merge: cluster ``kept`` has the anchor of ``big`` now, or a new one if it grew too far.
+
+        Args:
+            kept: the cluster that stays.
+            big: whose anchor goes on.
+            small: points of the other.
+            members: the points of each cluster, the merge done.
+        """
+        self._reach[kept] = np.maximum(self._reach[big], self._excess(small, big))
+        self._reach[:, kept] = self._reach[:, big]
+        self._products[:, kept] = self._products[:, big]
+        self._size[kept] = self._size[big]
+        self._own[small] = self._products[small, kept]
+        if len(members[kept]) > 2 * self._size[kept]:
+            self._renew(kept, members)
+
+    def _renew(self, c: int, members: list[IntArray]) -> None:
+        rows = members[c]
+        self._size[c] = len(rows)
+        self._products[:, c] = self._X @ self._X[rows].mean(axis=0, dtype=np.float64).astype(np.float32)
+        self._own[rows] = self._products[rows, c]
+        self._reach[c] = self._excess(rows, c)
+        others = [e for e, points in enumerate(members) if len(points) and e != c]
+        order = np.concatenate([members[e] for e in others])
+        starts = np.cumsum([0, *(len(members[e]) for e in others[:-1])])
+        self._reach[others, c] = np.maximum.reduceat(self._products[order, c] - self._own[order], starts)

@@ -1,15 +1,20 @@
 """DirectProbe's greedy clustering, exact: which clusters of one label may be merged without meeting another label.
 
 Labels whose hulls meet no other hull are one cluster at once. For the rest, merges are taken in the order of plain
-centroid linkage, and each is checked against the clusters of the labels it is in conflict with, with proofs in the
-order of their price: the direction between two anchors, separators that were found before, witnesses of a common
-point that were found before, the solver.
+centroid linkage. Hulls only grow: if all clusters are disjoint after some merges, each of these was allowed, so the
+first merge that is not is found by bisection. From there on each merge is checked against the clusters of the labels
+it is in conflict with, with proofs in the order of their price: the direction between two anchors, separators that
+were found before, witnesses of a common point that were found before, the solver.
+
+Whether hulls meet is a question about affine coordinates. Points that are almost flat in a direction are looked at
+along their principal axes, stretched to one extent: there a verdict does not depend on the way the solver took to it.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +25,9 @@ from closerlook.probing.hulls import FloatArray
 IntArray = NDArray[np.int64]
 _NOBODY = np.empty(0, dtype=np.int64)
 
+#: Separations below this share of the extent are left to the solver.
+_CLEAR = 1e-13
+
 
 @dataclass
 class Counts:
@@ -29,7 +37,7 @@ class Counts:
         exact_solves: hull pairs given to the solver.
         cheap_verdicts: hull pairs decided by a known direction or a known common point.
         refusals: merges refused (not counting the pairs that inherit a refusal).
-        merges: merges done one by one.
+        merges: merges done.
     """
 
     exact_solves: int = 0
@@ -72,11 +80,15 @@ class _Start(NamedTuple):
 _COLD = _Start(_NOBODY, np.empty(0), np.empty((0, 0)), np.empty(0), 1.0)
 
 
-@dataclass
-class _Separator:
-    """A direction between two clusters, and where the solver stopped if it was the solver that found it."""
+class _Separator(NamedTuple):
+    """A direction between two clusters: ``low`` is the lowest product inside, ``high`` the highest outside.
+
+    ``start`` is where the solver stopped if it was the solver that found it.
+    """
 
     normal: FloatArray
+    low: float
+    high: float
     start: _Start = _COLD
 
     def mirrored(self) -> "_Separator":
@@ -84,51 +96,81 @@ class _Separator:
         factor = self.start.factor.copy()
         if len(factor):
             factor[:, [-2, -1]] = factor[:, [-1, -2]]  # the right-hand sides of the two constraints
-        return _Separator(-self.normal, self.start._replace(factor=factor))
+        return _Separator(-self.normal, -self.high, -self.low, self.start._replace(factor=factor))
 
 
 @dataclass
 class _Label:
-    """Linkage of the clusters of one label; row numbers are positions in `points`."""
+    """Linkage of the clusters of one label; row numbers are positions in `names`."""
 
-    points: IntArray
+    names: IntArray
     centroid: FloatArray
     size: FloatArray
-    active: NDArray[np.bool_]
-    refused: NDArray[np.bool_]
-    near: IntArray
-    far: FloatArray
+    scale: float
 
-    @classmethod
-    def of(cls, X: FloatArray, points: IntArray, scale: float) -> "_Label":
-        n = len(points)
-        label = cls(
-            points,
-            X[points],
-            np.ones(n),
-            np.ones(n, dtype=np.bool_),
-            np.zeros((0, 0), dtype=np.bool_),
-            np.full(n, -1, dtype=np.int64),
-            np.full(n, np.inf),
-        )
-        _linkage.look_all(*label.state[:1], *label.state[2:4], scale, label.near, label.far)
-        return label
+    def __post_init__(self) -> None:
+        n = len(self.names)
+        square = (self.centroid**2).sum(axis=1)
+        self._kept = self.centroid @ self.centroid.T
+        self._kept *= -2
+        self._kept += square
+        self._kept += square[:, None]
+        np.fill_diagonal(self._kept, np.inf)
+        self._near, self._far = np.full(n, -1, dtype=np.int64), np.full(n, np.inf)
+        _linkage.look_all(self.centroid, self._kept, self.scale, self._near, self._far)
 
-    @property
-    def state(self) -> tuple[FloatArray, FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
-        return self.centroid, self.size, self.active, self.refused
+    def head(self) -> tuple[float, int, int] | None:
+        row = _linkage.best_pair(self._near, self._far, self.scale)
+        return None if row < 0 else (float(self._far[row]), int(row), int(self._near[row]))
 
-    def head(self, scale: float) -> tuple[float, int, int] | None:
-        row = _linkage.best_pair(self.active, self.near, self.far, scale)
-        return None if row < 0 else (float(self.far[row]), int(row), int(self.near[row]))
+    def merge(self, i: int, j: int) -> None:
+        _linkage.merge(self.centroid, self.size, self._kept, self.scale, self._near, self._far, i, j)
 
-    def merge(self, i: int, j: int, scale: float) -> None:
-        _linkage.merge(*self.state, scale, self.near, self.far, i, j)
+    def refuse(self, i: int, j: int) -> None:
+        _linkage.refuse(self.centroid, self._kept, self.scale, self._near, self._far, i, j)
 
-    def refuse(self, i: int, j: int, scale: float) -> None:
-        if not len(self.refused):
-            self.refused = np.zeros((len(self.points),) * 2, dtype=np.bool_)
-        _linkage.refuse(self.centroid, self.active, self.refused, scale, self.near, self.far, i, j)
+    def run(self) -> Iterator[tuple[float, int, int]]:
+        """All heads to come if nothing is refused."""
+        pairs, squares = np.empty((len(self.names), 2), dtype=np.int64), np.empty(len(self.names))
+        n = _linkage.run(self.centroid, self.size, self._kept, self.scale, self._near, self._far, pairs, squares)
+        return zip(squares[:n].tolist(), *pairs[:n].T.tolist(), strict=True)
+
+
+def _closest(labels: list[_Label], heads: list[tuple[float, int, int] | None]) -> int | None:
+    """Position of the label with the closest pair; among ties that of the smallest members."""
+    order = sorted((int(labels[t].names[head[1]]), t, head[0]) for t, head in enumerate(heads) if head is not None)
+    at, limit = None, np.inf
+    for _, t, square in order:
+        if square < limit:
+            at, limit = t, square - _linkage.tie_slack(square, labels[t].scale)
+    return at
+
+
+class _State:
+    """The clusters after the first merges of plain linkage, and separators of those that anchors do not separate."""
+
+    def __init__(self, merges: IntArray, n_points: int) -> None:
+        self.roots = np.arange(n_points)
+        self.roots[merges[:, 1]] = merges[:, 0]
+        while (self.roots != (further := self.roots[self.roots])).any():
+            self.roots = further
+        self.n_merges = len(merges)
+        order = np.argsort(self.roots, kind="stable")
+        self.names, start = np.unique(self.roots[order], return_index=True)
+        self.members = np.split(order, start[1:])
+        self.separators: dict[tuple[int, int], _Separator] = {}
+
+    def known(self, a: int, b: int, others: "list[_State]") -> "_Separator | None":
+        """What other states know about the clusters named a and b, the larger hulls first."""
+        for state in sorted(others, key=lambda state: -state.n_merges):
+            if state.n_merges >= self.n_merges:
+                found = state.separators.get((int(state.roots[a]), int(state.roots[b])))
+            else:
+                parts = [s for (c, e), s in state.separators.items() if (self.roots[c], self.roots[e]) == (a, b)]
+                found = parts[-1] if parts else None
+            if found is not None:
+                return found
+        return None
 
 
 @dataclass
@@ -150,16 +192,14 @@ class GreedyClustering:
     refusals: list[Refusal] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        n = len(self.X)
         self._scale = float(np.sqrt((self.X**2).sum(axis=1).max()))
-        self._margin = _separation.CLEAR * self._scale**2
-        self._cluster_of = np.arange(n)
-        self._members = {i: np.array([i]) for i in range(n)}
-        self._anchor = self.X.copy()
-        self._own = (self.X**2).sum(axis=1)
-        self._position = np.zeros(n, dtype=np.int64)
-        self._rival = self.conflict[:, self.y]
-        self._separators: dict[int, dict[int, _Separator]] = {}
+        self._points, self._factor = self.X, np.ones(self.X.shape[1])
+        if _axes.is_flat(self.X):
+            self._points, back = self._principal_axes.stretched(0.0)
+            self._factor = np.linalg.norm(back, axis=0)
+        self._extent = float(np.sqrt((self._points**2).sum(axis=1).max()))
+        self._position = np.zeros(len(self.X), dtype=np.int64)
+        self._suspects: tuple[IntArray, ...] = ()  # the last two clusters that were found to meet
         self._witnesses: dict[int, deque[Refusal]] = {}  # by the code of the label that was refused
 
     @cached_property
@@ -169,93 +209,178 @@ class GreedyClustering:
 
     def run(self) -> IntArray:
         """Merge until nothing can be merged; return (n,) the smallest member of each point's cluster."""
-        labels = [
-            _Label.of(self.X, np.flatnonzero((self.y == code) & ~self.frozen), self._scale)
-            for code in range(len(self.conflict))
-            if np.any((self.y == code) & ~self.frozen)
-        ]
-        heads = [label.head(self._scale) for label in labels]
-        while (at := self._closest(labels, heads)) is not None:
+        codes = [code for code in range(len(self.conflict)) if np.any((self.y == code) & ~self.frozen)]
+        rows = [np.flatnonzero((self.y == code) & ~self.frozen) for code in codes]
+        merges = self._plain_order(rows)
+        state = self._proved(merges)
+        self.counts.merges += state.n_merges
+        self._adopt(state)
+        labels = [self._label(part, merges[: state.n_merges]) for part in rows]
+        heads = [label.head() for label in labels]
+        while (at := _closest(labels, heads)) is not None:
             label, head = labels[at], heads[at]
             assert head is not None  # noqa: S101  (for the type checker: _closest skips empty heads)
             _, i, j = head
-            if self._try_merge(label, i, j):
-                label.merge(i, j, self._scale)
+            if self._try_merge(*np.searchsorted(self._names, label.names[[i, j]]).tolist()):
+                label.merge(i, j)
                 self.counts.merges += 1
             else:
-                label.refuse(i, j, self._scale)
+                label.refuse(i, j)
                 self.counts.refusals += 1
-            heads[at] = label.head(self._scale)
-        return self._cluster_of
+            heads[at] = label.head()
+        roots = np.empty(len(self.X), dtype=np.int64)
+        for name, members in zip(self._names, self._members, strict=True):
+            roots[members] = name
+        return roots
 
-    def _closest(self, labels: list[_Label], heads: list[tuple[float, int, int] | None]) -> int | None:
-        """Position of the label with the closest pair; among ties that of the smallest members."""
-        order = sorted((int(labels[t].points[head[1]]), t, head[0]) for t, head in enumerate(heads) if head is not None)
-        at, limit = None, np.inf
-        for _, t, square in order:
-            if square < limit:
-                at, limit = t, square - _linkage.tie_slack(square, self._scale)
-        return at
+    def _plain_order(self, rows: list[IntArray]) -> IntArray:
+        """Merges (n_merges, 2) of all labels if none were refused, by smallest members."""
+        labels = [_Label(part, self.X[part], np.ones(len(part)), self._scale) for part in rows]
+        runs = [label.run() for label in labels]
+        heads = [next(run, None) for run in runs]
+        merges = []
+        while (at := _closest(labels, heads)) is not None:
+            head = heads[at]
+            assert head is not None  # noqa: S101  (for the type checker)
+            merges.append(labels[at].names[[head[1], head[2]]])
+            heads[at] = next(runs[at], None)
+        return np.array(merges, dtype=np.int64).reshape(-1, 2)
 
-    def _try_merge(self, label: _Label, i: int, j: int) -> bool:
+    def _label(self, rows: IntArray, merges: IntArray) -> _Label:
+        """Linkage of one label after some merges; centroids go the way that linkage takes them."""
+        centroid, size = self.X[rows], np.ones(len(rows))
+        kept = np.ones(len(rows), dtype=np.bool_)
+        for i, j in np.searchsorted(rows, merges[np.isin(merges[:, 0], rows)]):
+            size[i] += size[j]
+            centroid[i] += (centroid[j] - centroid[i]) * (size[j] / size[i])
+            kept[j] = False
+        return _Label(rows[kept], centroid[kept], size[kept], self._scale)
+
+    def _proved(self, merges: IntArray) -> _State:
+        """The last state of plain linkage in which all clusters are disjoint from those they may meet."""
+        good, bad, failed = _State(merges[:0], len(self.X)), len(merges) + 1, list[_State]()
+        while good.n_merges + 1 < bad:
+            at = len(merges) if bad > len(merges) else (good.n_merges + bad) // 2
+            state = _State(merges[:at], len(self.X))
+            if self._is_apart(state, [good, *failed]):
+                good = state
+            else:
+                failed.append(state)
+                bad = at
+        return good
+
+    def _is_apart(self, state: _State, others: list[_State]) -> bool:
+        """Whether all clusters of labels in conflict are disjoint; keeps the separators that it took."""
+        if self._suspects and not self._pair_is_apart(state, *self._suspect_pair(state), others):
+            return False  # for the price of one pair
+        codes = self.y[state.names]
+        rivals = np.triu(self.conflict[codes][:, codes], 1)
+        open_pairs = np.argwhere(rivals & ~self._anchors(state.members).all_apart())
+        self.counts.cheap_verdicts += int(rivals.sum()) - len(open_pairs)
+        sizes = np.array([len(rows) for rows in state.members])
+        order = np.argsort(-sizes[open_pairs].sum(axis=1), kind="stable")
+        return all(self._pair_is_apart(state, c, e, others) for c, e in open_pairs[order].tolist())
+
+    def _suspect_pair(self, state: _State) -> tuple[int, int]:
+        """The clusters that most of two clusters belong to that met after more merges."""
+        sides = (np.searchsorted(state.names, state.roots[rows]) for rows in self._suspects)
+        c, e = sorted(int(np.bincount(side).argmax()) for side in sides)
+        return c, e
+
+    def _pair_is_apart(self, state: _State, c: int, e: int, others: list[_State]) -> bool:
+        a, b, name = state.members[c], state.members[e], (int(state.names[c]), int(state.names[e]))
+        if name in state.separators:
+            return True
+        known = state.known(*name, others)
+        found: _Separator | Refusal | None = None if known is None else self._separator(known.normal, a, b)
+        if isinstance(found, _Separator) and known is not None:
+            self.counts.cheap_verdicts += 1
+            found = found._replace(start=known.start)
+        else:
+            found = self._solve(a, b, known)
+        if isinstance(found, Refusal):
+            self._suspects = (a, b)
+            return False
+        state.separators[name] = found
+        return True
+
+    def _anchors(self, members: list[IntArray]) -> _separation.Anchors:
+        seen = _active_set.ROUNDING * self._scale * float(self._factor.max())
+        return _separation.Anchors(self._points, members, 2 * self._extent * max(_CLEAR * self._extent, seen))
+
+    def _adopt(self, state: _State) -> None:
+        """Go on from a state, one merge at a time; clusters are numbered as in it from here on."""
+        self._names, self._members = state.names, state.members
+        self._cluster_of = np.searchsorted(state.names, state.roots)
+        self._codes = self.y[state.names]
+        self._alive = np.ones(len(state.names), dtype=np.bool_)
+        self._standing = self._anchors(state.members)
+        self._separators: dict[int, dict[int, _Separator]] = {}
+        for (a, b), separator in state.separators.items():
+            c, e = np.searchsorted(state.names, [a, b]).tolist()
+            self._separators.setdefault(c, {})[e] = separator
+            self._separators.setdefault(e, {})[c] = separator.mirrored()
+
+    def _try_merge(self, a: int, b: int) -> bool:
         """Merge two clusters of a label unless the merged hull meets one of another label."""
-        a, b = int(label.points[i]), int(label.points[j])
         big, small = (a, b) if len(self._members[a]) >= len(self._members[b]) else (b, a)
         merged = np.concatenate([self._members[big], self._members[small]])
-        centroid = label.centroid[i] + (label.centroid[j] - label.centroid[i]) * (
-            label.size[j] / (label.size[i] + label.size[j])
-        )
-        separators = self._separate(big, small, merged, centroid)
+        separators = self._separate(big, small, merged)
         if separators is None:
             return False
         self._commit(a, b, big, merged, separators)
         return True
 
-    def _separate(self, big: int, small: int, merged: IntArray, centroid: FloatArray) -> dict[int, _Separator] | None:
+    def _separate(self, big: int, small: int, merged: IntArray) -> dict[int, _Separator] | None:
         """Separators of the merged cluster where anchors are not enough; None if it meets a cluster."""
-        code = self.y[big]
-        known = self._separators.get(big, {})
-        failed = _separation.not_separated(
-            self.X, self._cluster_of, self._rival[code], self._anchor, self._own,
-            self._anchor[big], self._members[small], self._margin,
-        )  # fmt: skip
-        self.counts.cheap_verdicts += len(self._members) - len(failed)
+        rivals = np.flatnonzero(self.conflict[self._codes[big]][self._codes] & self._alive)
+        apart = self._standing.apart_with(big, self._members[small])[rivals]
+        self.counts.cheap_verdicts += int(apart.sum())
         separators: dict[int, _Separator] = {}
         open_pairs = []
-        for rival in sorted({*failed.tolist(), *known}):
-            separator = self._cheap(big, small, rival, merged, centroid)
+        for rival in rivals[~apart].tolist():
+            separator = self._cheap(big, small, rival, merged)
             if separator is None:
                 open_pairs.append(rival)
             else:
+                self.counts.cheap_verdicts += 1
                 separators[rival] = separator
-        if open_pairs and self._witnessed(int(code), merged):
+        if open_pairs and self._is_witnessed(int(self._codes[big]), merged):
             return None
         for rival in sorted(open_pairs, key=lambda r: (-len(self._members[r]), r)):
-            found = self._solve(big, small, rival, merged)
-            if found is None:
+            found = self._solve(merged, self._members[rival], self._separators.get(big, {}).get(rival))
+            if isinstance(found, Refusal):
+                self.refusals.append(found)
                 return None
             separators[rival] = found
         return separators
 
-    def _cheap(self, big: int, small: int, rival: int, merged: IntArray, centroid: FloatArray) -> _Separator | None:
-        """A separator that is at hand, checked on all points."""
-        others = self._members[rival]
-        for part, points in ((big, self._members[small]), (small, self._members[big])):
+    def _cheap(self, big: int, small: int, rival: int, merged: IntArray) -> _Separator | None:
+        """A separator that is at hand; one that was known before is checked on the points that are new to it."""
+        for part, newcomers in ((big, small), (small, big)):
             separator = self._separators.get(part, {}).get(rival)
-            if separator is not None and self._separates(separator.normal, points, others):
-                self.counts.cheap_verdicts += 1
-                return separator
-        direction = centroid - self.X[others].mean(axis=0)
-        if self._separates(direction, merged, others):
-            self.counts.cheap_verdicts += 1
-            return _Separator(direction)
-        return None
+            if separator is not None:
+                low = _separation.lowest(self._points, self._members[newcomers], separator.normal)
+                separator = separator._replace(low=min(low, separator.low))
+                if self._is_clear(separator):
+                    return separator
+        others = self._members[rival]
+        return self._separator(self._points[merged].mean(axis=0) - self._points[others].mean(axis=0), merged, others)
 
-    def _separates(self, normal: FloatArray, inside: IntArray, outside: IntArray) -> bool:
-        margin = _separation.CLEAR * self._scale * float(np.linalg.norm(normal))
-        return bool(_separation.separates(self.X, normal, inside, outside, margin))
+    def _separator(self, normal: FloatArray, inside: IntArray, outside: IntArray) -> _Separator | None:
+        """This direction if it separates the two sets."""
+        low = _separation.lowest(self._points, inside, normal)
+        found = _Separator(normal, low, -_separation.lowest(self._points, outside, -normal))
+        return found if self._is_clear(found) else None
 
-    def _witnessed(self, code: int, merged: IntArray) -> bool:
+    def _is_clear(self, separator: _Separator) -> bool:
+        """Whether a direction separates beyond rounding, along these coordinates and in the given ones."""
+        normal = separator.normal
+        clear = _CLEAR * self._extent * float(np.linalg.norm(normal))
+        seen = _active_set.ROUNDING * self._scale * float(np.linalg.norm(normal * self._factor))
+        return separator.low - separator.high > max(clear, seen)
+
+    def _is_witnessed(self, code: int, merged: IntArray) -> bool:
         """Whether a common point that was found before lies in this hull and in one cluster's."""
         for witness in self._witnesses.get(code, ()):
             side = self.y[witness.support] == code
@@ -267,49 +392,66 @@ class GreedyClustering:
                 return True
         return False
 
-    def _solve(self, big: int, small: int, rival: int, merged: IntArray) -> _Separator | None:
-        """Ask the solver, starting from what it knew about the larger part; None if the hulls meet."""
-        others = self._members[rival]
-        separator = self._separators.get(big, {}).get(rival)
-        start = _COLD if separator is None else separator.start
+    def _solve(self, merged: IntArray, others: IntArray, known: _Separator | None) -> _Separator | Refusal:
+        """Ask the solver, starting from what it knew about parts of the clusters."""
         both = np.concatenate([merged, others])
-        verdict, support, weights, normal, steps, *stop = self._decide(merged, others, both, start)
-        if verdict == _active_set.UNDECIDED:
-            verdict, _, _, support, weights, normal, steps = _axes.look_again(
-                self._principal_axes, merged, others, support, weights, 1e-6, 0.0
-            )
-            stop[0] = _COLD.factor
-        if verdict == _active_set.UNDECIDED:
-            msg = (
-                f"Could not decide whether the hulls of {len(merged)} and {len(others)} points meet ({steps} steps): "
-                "refusing to guess. Scale the features to one range, or remove near-duplicate points."
-            )
-            raise ArithmeticError(msg)
+        start = self._start(both, known)
+        self.counts.exact_solves += 1
+        verdict, _, lower, support, weights, normal, steps, *stop = _active_set.nearest_points(
+            self._points, merged, others, 1e-6, 0.0, -1, *start
+        )
+        length = float(np.linalg.norm(normal))
+        seen = lower * length > _active_set.ROUNDING * self._scale * float(np.linalg.norm(normal * self._factor))
+        if verdict == _active_set.UNDECIDED or (verdict == _active_set.DISJOINT and not seen):
+            verdict, support, weights, normal = self._look_again(merged, others, support, weights, steps)
+            length, stop[0] = float(np.linalg.norm(normal)), _COLD.factor
         if verdict == _active_set.MEET:
             refusal = Refusal(merged, others, both[support], weights)
-            self.refusals.append(refusal)
-            self._witnesses.setdefault(int(self.y[big]), deque(maxlen=16)).appendleft(refusal)
-            return None
-        return _Separator(normal / np.linalg.norm(normal), _Start(both[support], weights, *stop))
+            self._witnesses.setdefault(int(self.y[merged[0]]), deque(maxlen=16)).appendleft(refusal)
+            return refusal
+        normal = normal / length
+        low, high = _separation.lowest(self._points, merged, normal), -_separation.lowest(self._points, others, -normal)
+        return _Separator(normal, low, high, _Start(both[support], weights, *stop))
 
-    def _decide(self, merged: IntArray, others: IntArray, both: IntArray, start: _Start) -> tuple[Any, ...]:
-        self.counts.exact_solves += 1
+    def _start(self, both: IntArray, known: _Separator | None) -> _Start:
+        """Where the solver stopped on parts of the sets, if all of its support is in them."""
+        if known is None or not len(known.start.support):
+            return _COLD._replace(centre=self._points[0])
         self._position[both] = np.arange(len(both))
-        warm = self._position[start.support]
-        centre = start.centre if len(warm) else self.X[0]
-        verdict, support, weights, shortest, *rest = _active_set.decide_pair(
-            self.X, merged, others, warm, start.weights, start.factor, centre, start.tau
+        at = self._position[known.start.support]
+        if (at >= len(both)).any() or (both[at] != known.start.support).any():
+            return _COLD._replace(centre=self._points[0])
+        return known.start._replace(support=at)
+
+    def _look_again(
+        self, merged: IntArray, others: IntArray, support: IntArray, weights: FloatArray, steps: int
+    ) -> tuple[int, IntArray, FloatArray, FloatArray]:
+        """Verdict, support, weights and normal where this solver has none."""
+        axes = self._principal_axes
+        verdict, _, _, support, weights, normal, more = _axes.look_again(
+            axes, merged, others, support, weights, 1e-6, 0.0
         )
-        return verdict, support, weights, shortest, *rest
+        if verdict == _active_set.UNDECIDED:
+            verdict, _, _, support, weights, normal, more = _active_set.solve_pair(
+                self.X, merged, others, 1e-6, 0.0, -1
+            )
+        if verdict == _active_set.UNDECIDED:
+            msg = (
+                f"Could not decide whether the hulls of {len(merged)} and {len(others)} points meet ({steps + more} "
+                "steps): refusing to guess. Scale the features to one range, or remove near-duplicate points."
+            )
+            raise ArithmeticError(msg)
+        if self._points is not self.X:  # a normal of these coordinates
+            normal = (normal @ axes.directions) * axes.extent
+        return verdict, support, weights, normal
 
     def _commit(self, a: int, b: int, big: int, merged: IntArray, separators: dict[int, _Separator]) -> None:
-        """Replace clusters a < b by their union, which keeps the anchor of the larger one."""
-        gone = self._members.pop(b)
-        self._members[a] = merged
-        self._cluster_of[gone] = a
-        self._anchor[a] = self._anchor[big]
-        small_points = merged[len(merged) - min(len(gone), len(merged) - len(gone)) :]
-        _separation.set_anchor(self.X, small_points, self._anchor[a], self._own)
+        """Replace clusters a < b by their union."""
+        small_points = self._members[b if big == a else a]
+        self._members[a], self._members[b] = merged, _NOBODY
+        self._alive[b] = False
+        self._cluster_of[merged] = a
+        self._standing.merge(a, big, small_points, self._members)
         for old in (a, b):
             for rival in self._separators.pop(old, {}):
                 self._separators[rival].pop(old, None)
