@@ -19,7 +19,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import SnapshotSettings
-from closerlook.representations.format import MANIFEST_FILE, SnapshotError, step_folder
+from closerlook.representations.format import MANIFEST_FILE, SnapshotError, TunedHead, step_folder
 from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ class SnapshotCallback(pl.Callback):
                 n_features=n_features,
                 n_examples={name: split.n for name, split in self._splits.items()},
                 n_parts=trainer.world_size,
+                head=tuned_head(trainer, pl_module) if step else None,
             )
         trainer.strategy.barrier("closerlook-snapshot-published")
         self._last_step = step
@@ -274,6 +275,20 @@ def _epoch(trainer: pl.Trainer, step: int) -> float:
 def _copy(module: Any, device: str | None = None) -> dict[str, torch.Tensor]:
     """The weights as they are now, on a device; None = where they are."""
     return {name: value.detach().to(device or value.device, copy=True) for name, value in module.state_dict().items()}
+
+
+def tuned_head(trainer: pl.Trainer, module: Any) -> TunedHead | None:
+    """The head as it is now; None where it is spread over several devices, or reads other vectors than are stored.
+
+    Step 0 has none: the head is tuned already when that snapshot is taken late.
+    """
+    encoder = module.encoder
+    reads_other = encoder.facts.final_norm and not encoder.final_norm
+    if reads_other or type(trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
+        return None
+    weights, bias = (value.detach().float().cpu().numpy() for value in (module.head.weight, module.head.bias))
+    classes = np.array(trainer.datamodule.corpus.label_names)  # type: ignore[attr-defined]
+    return TunedHead(encoder.n_layers, classes, weights, bias)
 
 
 def is_complete(root: Path, step: int) -> bool:
