@@ -12,9 +12,14 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAccuracy
 
 from closerlook.data.batching import IGNORED_LABEL, Batch
+from closerlook.geometry.label_sums import LabelSums
 from closerlook.models.encoder import PooledEncoder
+from closerlook.models.live_separation import LabelSeparation
 from closerlook.models.macro_f1 import MacroF1
 from closerlook.models.model_error import ModelError
+
+SEPARATION = {"fisher_ratio": LabelSums.fisher_ratio, "cdnv": LabelSums.cdnv}
+"""Measures of the space in front of the head that minibatches add up."""
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 """Makes an optimizer from parameter groups, e.g. ``functools.partial(torch.optim.AdamW, lr=5e-5)``."""
@@ -23,9 +28,10 @@ OptimizerFactory = Callable[..., torch.optim.Optimizer]
 class FineTuningModule(pl.LightningModule):
     """Tunes an encoder and a linear head on labelled examples with cross-entropy.
 
-    Logs ``train/loss`` per update; ``val/loss``, ``val/accuracy``, ``val/macro_f1`` per epoch, and the
-    same under ``test/``. Accuracies are micro-averaged over examples. An example whose label training
-    never showed counts as an error; macro-F1 is over the training labels.
+    Logs ``train/loss`` per update; ``val/loss``, ``val/accuracy``, ``val/macro_f1`` per epoch, how far the labels stand
+    apart in front of the head (``val/fisher_ratio``, ``val/cdnv``), and the same under ``test/``. Accuracies are
+    micro-averaged over examples. An example whose label training never showed counts as an error; macro-F1 is over the
+    training labels.
 
     Args:
         encoder: The encoder to tune.
@@ -69,7 +75,7 @@ class FineTuningModule(pl.LightningModule):
         if freeze_encoder:
             encoder.requires_grad_(False)
         self._forward = torch.compile(encoder) if compile_encoder else encoder
-        self.metrics = nn.ModuleDict({stage: _metrics(n_classes) for stage in ("val", "test")})
+        self.metrics = nn.ModuleDict({stage: _metrics(n_classes, encoder.n_features) for stage in ("val", "test")})
 
     def forward(self, batch: Batch) -> Tensor:
         """(n_examples, n_classes) logits."""
@@ -96,7 +102,8 @@ class FineTuningModule(pl.LightningModule):
         self._evaluate(batch, "test")
 
     def _evaluate(self, batch: Batch, stage: str) -> None:
-        logits, labels = self(batch), batch.labels
+        vectors, labels = self._forward(batch), batch.labels
+        logits = self.head(self.dropout(vectors))
         known = labels != IGNORED_LABEL
         predicted = logits.argmax(dim=-1)
         metrics = cast(dict[str, Any], self.metrics[stage])
@@ -107,8 +114,16 @@ class FineTuningModule(pl.LightningModule):
             self._refuse_divergence(loss, "validation" if stage == "val" else stage)
             metrics["loss"].update(loss, known.sum())
             metrics["macro_f1"].update(predicted[known], labels[known])
+            for name in SEPARATION:
+                metrics[name].update(vectors[known], labels[known])
         for name, metric in metrics.items():
-            self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=stage == "val")
+            self.log(
+                f"{stage}/{name}",
+                metric,
+                on_step=False,
+                on_epoch=True,
+                prog_bar=stage == "val" and name not in SEPARATION,
+            )
 
     def _refuse_divergence(self, loss: Tensor, stage: str) -> None:
         if torch.isfinite(loss):
@@ -160,13 +175,14 @@ class FineTuningModule(pl.LightningModule):
         ]
 
 
-def _metrics(n_classes: int) -> nn.ModuleDict:
-    """Accuracy over all examples (a label unseen in training is always an error) and macro-F1 over known labels."""
+def _metrics(n_classes: int, n_features: int) -> nn.ModuleDict:
+    """Accuracy over all examples (a label unseen in training is always an error), the rest over known labels."""
     return nn.ModuleDict(
         {
             "accuracy": BinaryAccuracy(validate_args=False),  # fed with "was it right?"
             "loss": MeanMetric(),
             "macro_f1": MacroF1(n_classes),
+            **{name: LabelSeparation(n_classes, n_features, measure) for name, measure in SEPARATION.items()},
         }
     )
 

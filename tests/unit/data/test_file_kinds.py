@@ -332,6 +332,17 @@ def test_a_folder_of_column_files(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_folder_of_two_formats(tmp_path: Path) -> None:
+    FRAME.to_csv(tmp_path / "train.csv", index=False)
+    FRAME.to_json(tmp_path / "test.jsonl", orient="records", lines=True)
+    write(tmp_path / "notes.txt", "where it is from")
+    corpus = load("text", tmp_path)
+    assert {split: corpus.n_examples(split) for split in corpus.splits} == {"train": 32, "test": 32}
+    write(tmp_path / "more.csv", CSV)  # says no split: the conventions of the hub decide, which know one format
+    with pytest.raises(DataError, match=r"Couldn't infer the same data file format.*Expected files named by split"):
+        load("text", tmp_path)
+
+
 def test_folders_of_other_formats_and_bad_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot be read: .*Expected files named by split"):
         load("text", tmp_path)
