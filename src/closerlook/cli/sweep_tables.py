@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+from omegaconf import read_write
 
 from closerlook.cli.command_line import command
 from closerlook.cli.one_message import in_multirun, one_clear_message
@@ -75,7 +76,8 @@ def _compose(config: DictConfig, overrides: list[str], number: int) -> SweepJob:
     with job_of_sweep(config, overrides, number) as job:
         run_dir = Path(os.path.abspath(Path(job.hydra.sweep.dir) / job.hydra.sweep.subdir))
         alone = Path(os.path.abspath(job.hydra.run.dir))
-        job.hydra.runtime.output_dir = str(run_dir)
+        with read_write(job.hydra.runtime):
+            job.hydra.runtime.output_dir = str(run_dir)
         HydraConfig.instance().set_config(job)
         del job["hydra"]
         settings = typed(job)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
+from closerlook.cli.command_line import as_hydra_takes
 from closerlook.cli.estimate_tables import print_total
 from closerlook.cli.one_message import in_multirun, one_clear_message, quiet
 from closerlook.cli.sweep_tables import end_of_sweep, searches
@@ -32,6 +33,8 @@ def main() -> None:
     """Run one job or a sweep; the exit status is not 0 when any job is not finished."""
     code: int | str | None = 0
     try:
+        with one_clear_message():
+            sys.argv[1:] = as_hydra_takes(sys.argv[1:])
         _main()
     except SystemExit as end:
         code = end.code
