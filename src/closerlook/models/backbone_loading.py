@@ -110,7 +110,7 @@ class _one_error:  # noqa: N801 - a context manager, used like a function
 
 def _unpickler_reason(error: Exception) -> str:
     """What torch's long message says that it found."""
-    found = re.search(r"(Unsupported .*|Trying to load .*|WeightsUnpickler error: .+)", str(error))
+    found = re.search(r"(Unsupported .*|Trying to load .*)", str(error))
     return (found[1] if found else first_line(error))[:120].rstrip(". ")
 
 

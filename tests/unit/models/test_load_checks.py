@@ -225,7 +225,7 @@ def test_code_in_a_bin_file_is_not_run(form: str, copied: Path, tmp_path: Path) 
     (copied / "model.safetensors").unlink()
     with pytest.raises(
         ModelError,
-        match="cannot be loaded" if form == "cut" else r"Python objects, got (Unsupported operand|.*mkdir).*; expected",
+        match="cannot be loaded" if form == "cut" else "Python objects, got (Unsupported|Trying).*; expected",
     ):
         load(copied)
     assert not (tmp_path / "ran").exists()
