@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from closerlook.cli.console import Console
 from closerlook.config import TrainConfig, identity
 
 if TYPE_CHECKING:

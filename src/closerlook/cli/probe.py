@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import hydra
 from omegaconf import DictConfig
-from rich.console import Console
 
 from closerlook.cli.command_line import as_hydra_takes
+from closerlook.cli.console import Console
 from closerlook.cli.one_message import one_clear_message, quiet
 from closerlook.config import ProbeConfig, config_dir, register, typed
 

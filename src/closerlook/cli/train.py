@@ -72,7 +72,7 @@ def _run(config: TrainConfig) -> float | None:
 
 
 def _record_command(run: RunDir) -> None:
-    """Write what Hydra composed and from which overrides into ``.hydra``, once the run begins; keys are left out."""
+    """Write Hydra's own settings and the overrides into ``.hydra``, once the run begins; keys are left out."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
@@ -82,7 +82,6 @@ def _record_command(run: RunDir) -> None:
     for name, node in (("hydra", {"hydra": hydra}), ("overrides", hydra.overrides.task)):
         plain = redact(OmegaConf.to_container(OmegaConf.create(node)))
         write_text(run.root / ".hydra" / f"{name}.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
-    write_text(run.root / ".hydra" / "config.yaml", run.config_file.read_text(encoding="utf-8"))
 
 
 def _job_of_sweep(config: TrainConfig) -> float | None:
