@@ -17,6 +17,7 @@ from closerlook.probing.classifier_result import ClassifierResult
 from closerlook.probing.control_task import selectivity
 from closerlook.probing.online_code import online_code_length
 from closerlook.representations.reader import SnapshotReader
+from closerlook.results.hits import encode_hits
 from closerlook.results.rows import ResultRow
 from closerlook.results.store import CellKey
 
@@ -74,7 +75,7 @@ class LinearClassifierAnalysis(TrainTestProbe):
     standardize: bool = True
     max_iter: int = 1000
     name: str = "linear"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Accuracy, macro-F1 and confusion counts of one layer of one snapshot."""
@@ -83,7 +84,8 @@ class LinearClassifierAnalysis(TrainTestProbe):
         note = "" if found.converged else f"not converged after {self.max_iter} iterations"
         interval = wilson_interval(found.accuracy * len(data.y_test), len(data.y_test))
         score = Score(found.accuracy, found.macro_f1, note, interval.low, interval.high)
-        return [*_score_rows(at, score, data), *_confusion_rows(at, found)]
+        hits = hits_row(at, m.TEST_HITS, found.hits, example_ids(reader, "test"))
+        return [*_score_rows(at, score, data), hits, *_confusion_rows(at, found)]
 
 
 @dataclass(frozen=True)
@@ -120,16 +122,18 @@ class MLPAnalysis(TrainTestProbe):
     device: str = "cpu"
     random_state: int = 0
     name: str = "mlp"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Mean accuracy over the initialisations, with its standard deviation."""
         data, at = read_train_test(reader, key), where(reader, key)
         best, note = self._search(data) if self.grid else self._fit(data)
         spread = 0.0 if math.isnan(best.accuracy_std) else best.accuracy_std
+        hits = np.mean([run.hits for run in best.runs], axis=0)
         return [
             *_score_rows(at, _score(best, note, len(data.y_test)), data),
             ResultRow(*at, m.ACCURACY_STD, value=spread, n=self.n_seeds, note="over initialisations"),
+            hits_row(at, m.TEST_HITS, hits, example_ids(reader, "test"), n_fits=len(best.runs)),
         ]
 
     def _fit(self, data: TrainTestData) -> tuple[MLPResult, str]:
@@ -241,6 +245,16 @@ def read_train_test(reader: SnapshotReader, key: CellKey) -> TrainTestData:
     at = where(reader, key).place
     X, X_test = (reader.vectors(at.step or 0, split, at.layer) for split in ("train", "test"))
     return TrainTestData(X, reader.labels("train"), X_test, reader.labels("test"))
+
+
+def example_ids(reader: SnapshotReader, split: str) -> list[str]:
+    """The ids of a split's examples, in the order of the vectors."""
+    return reader.examples(split)["example_id"].astype(str).tolist()
+
+
+def hits_row(at: Where, measure: str, shares: np.ndarray, ids: Sequence[str], *, n_fits: int = 1) -> ResultRow:
+    """Which examples are right, in the row's note: for comparisons that pair examples."""
+    return ResultRow(*at, measure, n=len(shares), note=encode_hits(shares, ids, n_fits=n_fits))
 
 
 def _score_rows(at: Where, score: Score, data: TrainTestData) -> list[ResultRow]:

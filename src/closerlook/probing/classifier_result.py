@@ -52,6 +52,8 @@ class ClassifierResult:
     """Row and column names of `confusion`: training labels sorted, then test-only labels sorted."""
     confusion: NDArray[np.int64]
     """(n_labels, n_labels) test counts, row = true label, column = predicted label."""
+    hits: NDArray[np.bool_]
+    """(n_test,) which test examples are predicted right, in the order given."""
     n_train: int
     """Training examples."""
     n_test: int
@@ -77,10 +79,10 @@ class ClassifierResult:
         return {lab: int(w) for lab, w, seen in zip(self.labels, wrong, occurs, strict=True) if seen}
 
     def to_dict(self, prefix: str = "") -> dict[str, Any]:
-        """Return plain JSON-ready values, keys with `prefix` in front; confusion as nested lists."""
+        """Return plain JSON-ready values, keys with `prefix` in front; confusion and hits as lists."""
         out = {name: getattr(self, name) for name in self.__dataclass_fields__}
         out["labels"], out["unseen_labels"] = list(self.labels), list(self.unseen_labels)
-        out["confusion"] = self.confusion.tolist()
+        out["confusion"], out["hits"] = self.confusion.tolist(), self.hits.tolist()
         out["settings"] = dict(self.settings)
         return {prefix + key: value for key, value in out.items()}
 
@@ -179,6 +181,7 @@ def score_predictions(
         majority_accuracy=float((data.y_test == np.bincount(data.y_train).argmax()).mean()),
         labels=data.labels,
         confusion=confusion,
+        hits=predicted == data.y_test,
         n_train=len(data.y_train),
         n_test=len(data.y_test),
         n_unseen=int((data.y_test >= data.n_train_labels).sum()),
