@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from closerlook import measures as m
 from closerlook.results.hits import decode_hits, encode_hits
+from closerlook.results.rows import Place, ResultRow
+from closerlook.results.run import RunInfo
+from closerlook.results.run_dir import RunDir
+from closerlook.results.store import Cell, CellKey
+from closerlook.results.tables import space_measures
+
+INFO = RunInfo(
+    task="pos", level="word", model="m", model_source="x", model_revision="1", seed=0, label_names=("a", "b"),
+    n_layers=1, hidden_size=8, n_train=4, n_test=2, n_epochs=1, n_updates=1, created="2025-01-02T03:04:05+00:00",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("n_fits", [1, 5, 255])
@@ -45,3 +58,17 @@ def test_what_is_no_share_of_the_fits_is_named() -> None:
 def test_text_that_is_not_hits_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="expected hits as encode_hits writes them"):
         decode_hits(text)
+
+
+def test_hits_are_no_numbers_that_are_missing(tmp_path: Path) -> None:
+    """They are stored and found again, but no table of numbers, report or dashboard takes them for an undefined one."""
+    place = Place("linear", 1, "test", 0)
+    text = encode_hits(np.array([1, 0]), ["a", "b"])
+    run = RunDir(tmp_path)
+    run.save_info(INFO)
+    rows = [ResultRow(place, 0.0, m.ACCURACY, value=0.5), ResultRow(place, 0.0, m.TEST_HITS, note=text)]
+    run.store().add(Cell.of(CellKey(place, "d"), 0.1, rows))
+    assert run.store().table()["note"].tolist() == ["", text]
+    shown = run.load().table
+    assert shown["measure"].tolist() == [m.ACCURACY]
+    assert space_measures(run.store().table()) == [("linear", m.ACCURACY)]
