@@ -16,11 +16,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
 from closerlook.config import config_dir, register, typed
 from closerlook.errors import UserError
@@ -28,10 +28,11 @@ from closerlook.errors import UserError
 pytestmark = pytest.mark.e2e
 
 
-def config(app: str, *overrides: str) -> DictConfig:
+def config(app: str, *overrides: str) -> Any:
     register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose(app, overrides=list(overrides))
+        composed = compose(app, overrides=list(overrides))
+    return typed(composed) if app == "train" else composed
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -174,7 +175,7 @@ def finished(probed_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.mark.filterwarnings("ignore:Encountered `nan` values")  # of torchmetrics, in a run that diverges
 @pytest.mark.parametrize("case", TRAIN_CASES, ids=lambda case: case.name)
 def test_training_refuses(case: Case, small: tuple[str, ...], finished: Path, tmp_path: Path) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     for name, content in case.files.items():
         path = tmp_path / "data" / name
@@ -295,8 +296,8 @@ def own_texts(folder: Path, train: str, test: str) -> tuple[str, ...]:
 
 
 def train_and_probe(small: tuple[str, ...], tmp_path: Path, *overrides: str) -> tuple[object, object]:
+    from closerlook.pipelines.fine_tune import train
     from closerlook.pipelines.probe_run import probe
-    from closerlook.pipelines.train import train
 
     trained = train(
         config("train", *small, f"run_dir={tmp_path}/run", "logger=none", "finetuning.epochs=1", *overrides)
@@ -344,7 +345,7 @@ def test_five_labels_of_one_example_each(small: tuple[str, ...], tmp_path: Path)
 
 
 def test_a_tokenizer_without_a_fast_version(small: tuple[str, ...], tiny_bert: Path, tmp_path: Path) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     folder = Path(shutil.copytree(tiny_bert, tmp_path / "model"))
     for file in folder.glob("*token*"):
@@ -355,7 +356,7 @@ def test_a_tokenizer_without_a_fast_version(small: tuple[str, ...], tiny_bert: P
 
 
 def test_a_checkpoint_of_another_model_is_refused(small: tuple[str, ...], finished: Path, tmp_path: Path) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     labels = own_texts(tmp_path / "d", "a,x\nb,y\nc,x\nd,y\n", "a,x\nb,y\n")
     checkpoint = f"ckpt_path={finished}/checkpoints/last.ckpt"
@@ -369,7 +370,7 @@ def test_data_that_changed_for_the_worse_harms_nothing_that_was_computed(
     small: tuple[str, ...], tmp_path: Path
 ) -> None:
     """An interrupted run is resumed, its data file is broken by now: checkpoints and snapshots stay as they are."""
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     good = "".join(f"text {i},{'xy'[i % 2]}\n" for i in range(40))
     overrides = (*small, f"run_dir={tmp_path}/run", "logger=none", *own_texts(tmp_path / "d", good, good))
@@ -409,7 +410,7 @@ def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_tensorboard")
 @pytest.mark.parametrize("which", list(BAD_LOGGERS))
 def test_a_logger_that_cannot_be_set_up_is_one_clear_error(small: tuple[str, ...], tmp_path: Path, which: str) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     overrides, message = BAD_LOGGERS[which]
     with pytest.raises(UserError, match=message):
@@ -430,7 +431,7 @@ def test_a_logger_that_cannot_be_set_up_is_one_clear_error(small: tuple[str, ...
 def test_overwriting_deletes_nothing_before_the_new_run_can_begin(
     small: tuple[str, ...], copied: Path, overrides: tuple[str, ...], message: str
 ) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     before = digests(copied)
     with pytest.raises(UserError, match=message):
@@ -439,7 +440,7 @@ def test_overwriting_deletes_nothing_before_the_new_run_can_begin(
 
 
 def test_overwriting_deletes_the_earlier_run(small: tuple[str, ...], copied: Path) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     (copied / "notes.txt").write_text("mine")
     job = (*small, f"run_dir={copied}", "logger=none", "overwrite=true", "finetuning.epochs=1")

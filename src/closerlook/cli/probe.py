@@ -13,7 +13,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from closerlook.cli.errors import one_clear_message, quiet
+from closerlook.cli.one_message import one_clear_message, quiet
 from closerlook.config import ProbeConfig, config_dir, register, typed
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def as_overrides(arguments: Sequence[str]) -> list[str]:
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="probe")
 def _main(config: DictConfig) -> None:
-    from closerlook.callbacks.interruption import stoppable
+    from closerlook.interruption import interrupt, on_signals
 
-    with one_clear_message(kept="with what is not computed yet"), stoppable():
+    with one_clear_message(kept="with what is not computed yet"), on_signals(interrupt):
         _run(typed(config))
 
 

@@ -8,7 +8,6 @@ the depths that a project's encoders have.
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ import wandb
 from closerlook import measures as m
 from closerlook.figures.theme import capital, name_of
 from closerlook.files import write_json
+from closerlook.private_interfaces import dashboard_json
 from closerlook.results.tables import SUMMARY_MEASURES, USUAL_PROBE, split_for
 from closerlook.study.claims import headline
 from closerlook.study.verdicts import Claim
@@ -198,7 +198,7 @@ _TIMEOUT = 20
 
 def as_json(made: Any) -> Any:
     """The JSON of a workspace or report as the server would get it."""
-    return json.loads(made._to_model().model_dump_json(by_alias=True))
+    return dashboard_json(made)
 
 
 def panel_keys(settings: DashboardSettings) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ def test_perceptron_answers_as_scikit_learns_does(reader: SnapshotReader) -> Non
 def test_hits_are_the_examples_that_scikit_learn_answers_right(reader: SnapshotReader) -> None:
     scope = Scope((0,), (0,), ("train", "test"))
     rows = {}
-    for probe in (LinearClassifierAnalysis(), MemorisationAnalysis()):
+    for probe in (LinearClassifierAnalysis(C=1.0), MemorisationAnalysis(C=1.0)):
         (cell,) = probe.cells(reader, scope)
         rows |= {row.measure: row for row in probe.compute(reader, cell, scope) if "hits" in row.measure}
     X, y = np.asarray(reader.vectors(0, "train", 0)), reader.labels("train")
