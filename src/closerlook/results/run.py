@@ -10,12 +10,6 @@ import pandas as pd
 
 from closerlook.errors import UserError
 
-CONFIG_FILE = "config.yaml"
-RESULTS_FOLDER = "results"
-SNAPSHOTS_FOLDER = "snapshots"
-HISTORY_FILE = "metrics.csv"
-REPORT_FILE = "report.html"
-
 
 class RunError(UserError):
     """A run directory that cannot be used; the message says what is missing and what to do."""
