@@ -137,10 +137,8 @@ def _solve(A: FloatArray, B: FloatArray, tol: float, max_iter: int | None) -> Hu
 
     points = np.concatenate([A, B])
     rows = np.arange(len(points))
-    verdict, upper, lower, support, weights, shortest, steps = solve(
-        points, rows[: len(A)], rows[len(A) :], tol, np.inf, -1 if max_iter is None else max_iter
-    )
-    return from_support(len(A), len(B), verdict, upper, lower, support, weights, shortest, steps, tol)
+    answer = solve(points, rows[: len(A)], rows[len(A) :], tol, np.inf, -1 if max_iter is None else max_iter)
+    return from_support(len(A), len(B), *answer[:7], tol)
 
 
 def from_support(
