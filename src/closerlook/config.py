@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from closerlook.data.task_settings import TaskSettings
 from closerlook.models.encoder_settings import FineTuningSettings, ModelSettings, SnapshotSettings
@@ -80,7 +82,7 @@ class TrainConfig:
     estimate: bool = False
     sweep: SweepSettings = field(default_factory=SweepSettings)
     tags: list[str] = field(default_factory=list)
-    run_dir: str = "${hydra:runtime.output_dir}"
+    run_dir: str = "???"
 
 
 @dataclass
@@ -168,6 +170,11 @@ class ProbeConfig:
 IDENTITY_KEYS = ("task", "model", "finetuning", "snapshot", "optimizer", "trainer", "callbacks", "seed")
 """Settings that decide what a run computes; the others decide where it goes and who sees it."""
 
+_WITHOUT_EFFECT = {
+    "trainer": ("enable_progress_bar", "enable_model_summary", "default_root_dir", "log_every_n_steps"),
+    "callbacks": ("progress",),
+    "task": ("data_dir", "download"),  # the files themselves are in the run's checksums
+}
 _NOT_IN_NAME = re.compile(
     r"^(\+*)(task|model|seed|overwrite|ckpt_path|estimate|tags|run_dir)="
     r"|^\+*(sweep|logger|paths|hydra|trainer|callbacks)[.=/@]"
@@ -202,6 +209,70 @@ def typed(config: DictConfig) -> Any:
         trainer, callbacks, logger, probe) stay plain dictionaries.
     """
     return OmegaConf.to_object(config)
+
+
+def as_yaml(config: TrainConfig) -> str:
+    """The settings as ``config.yaml`` holds them."""
+    return OmegaConf.to_yaml(OmegaConf.create(_each_text(asdict(config), _hide))).replace(_HIDDEN, "${")
+
+
+def stored(run_dir: Path) -> TrainConfig:
+    """The settings of a run, as its ``config.yaml`` holds them; see :func:`from_plain`.
+
+    Raises:
+        RunError: The file is missing or damaged, or holds a setting that this version does not know.
+    """
+    from closerlook.results.run import RunError  # brings pandas along, which start-up does without
+    from closerlook.results.run_dir import RunDir
+
+    plain = RunDir(Path(run_dir)).config()
+    if not plain:
+        raise RunError(f"{run_dir} has no config.yaml, so how it was trained is not known. Train it again")
+    return from_plain(plain | {"run_dir": str(run_dir)})  # it may have been moved
+
+
+def from_plain(plain: dict[str, Any]) -> TrainConfig:
+    """The settings of a run from plain values.
+
+    A run directory may come from anybody: nothing in them is looked up (``${oc.env:...}`` is a text like any other).
+    Settings that the run's version did not have take their default.
+
+    Raises:
+        RunError: A setting is of another type, or not known in this version.
+    """
+    from closerlook.results.run import RunError  # brings pandas along, which start-up does without
+
+    try:
+        hidden = OmegaConf.create(_each_text({"run_dir": ""} | plain, _hide))
+        return _shown(OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), hidden)))
+    except (ValueError, TypeError, OmegaConfBaseException) as error:
+        raise RunError(
+            f"the settings of the run in {plain.get('run_dir')} cannot be read ({' '.join(str(error).split())[:200]}): "
+            "expected those that train.py of this version wrote. Train the run again with overwrite=true"
+        ) from error
+
+
+_HIDDEN = "$\ue000{"
+"""Stands for ``${`` while OmegaConf is at work, so that it resolves nothing."""
+
+
+def _hide(text: str) -> str:
+    return text.replace("${", _HIDDEN)
+
+
+def _shown(tree: Any) -> Any:
+    """The same settings with ``${`` in its place again, also inside dataclasses."""
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return type(tree)(**{one.name: _shown(getattr(tree, one.name)) for one in fields(tree)})
+    return _each_text(tree, lambda text: text.replace(_HIDDEN, "${"))
+
+
+def _each_text(tree: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(tree, dict):
+        return {key: _each_text(value, change) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_each_text(value, change) for value in tree]
+    return change(tree) if isinstance(tree, str) else tree
 
 
 def register() -> None:
@@ -269,16 +340,10 @@ def paper_epochs(model: str) -> int:
     return 3 if model == "bert_base" else 10
 
 
-def identity(config: dict[str, Any]) -> dict[str, Any]:
-    """The part of a resolved configuration that decides what is computed."""
-    kept = {key: config.get(key) for key in IDENTITY_KEYS}
-    trainer = dict(kept.get("trainer") or {})
-    for key in ("enable_progress_bar", "enable_model_summary", "default_root_dir", "log_every_n_steps"):
-        trainer.pop(key, None)
-    callbacks = {key: value for key, value in (kept.get("callbacks") or {}).items() if key != "progress"}
-    task = {key: value for key, value in (kept.get("task") or {}).items() if key not in ("data_dir", "download")}
-    return kept | {
-        "trainer": trainer,
-        "callbacks": callbacks,
-        "task": task,
-    }  # the files themselves are in the run's checksums
+def identity(config: TrainConfig) -> dict[str, Any]:
+    """The part of the settings that decides what is computed."""
+    plain = asdict(config)
+    kept = {key: plain[key] for key in IDENTITY_KEYS}
+    for node, names in _WITHOUT_EFFECT.items():
+        kept[node] = {name: value for name, value in (kept[node] or {}).items() if name not in names}
+    return kept

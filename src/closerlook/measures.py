@@ -61,6 +61,9 @@ COMPRESSION = "compression"
 SUBTEST_ACCURACY = "subtest_accuracy"
 UNSEEN_ACCURACY = "unseen_accuracy"
 MEMORISATION_GAP = "memorisation_gap"
+TEST_HITS = "test_hits"
+SUBTEST_HITS = "subtest_hits"
+UNSEEN_HITS = "unseen_hits"
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class Measure:
         title: What people call it, as it stands inside a sentence.
         question: What it answers.
         scope: What it is a number of: one space; the change from the first snapshot's space to this one (its value
-            at the first snapshot is known beforehand); one label; a pair of labels.
+            at the first snapshot is known beforehand); one label; a pair of labels; the examples,
+            one by one in the row's note.
         low: Smallest possible value; -inf where there is none.
         high: Largest possible value; inf where there is none, or where it depends on the data.
         unit: The unit; "distance" is the unit of the space (Euclidean length of a hidden vector).
@@ -89,7 +93,7 @@ class Measure:
     name: str
     title: str
     question: str
-    scope: Literal["space", "change", "label", "label pair"]
+    scope: Literal["space", "change", "label", "label pair", "examples"]
     low: float
     high: float
     unit: str = ""

@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from closerlook.config import ProbeConfig, TrainConfig, config_dir, identity, paper_epochs, register, variant
+from closerlook.config import ProbeConfig, TrainConfig, config_dir, identity, paper_epochs, register, typed, variant
 
 register()
 CONF = config_dir()
@@ -19,6 +19,10 @@ def composed(app: str, *overrides: str) -> dict:
         config = compose(app, overrides=["run_dir=somewhere", *overrides])
         OmegaConf.resolve(config)
         return OmegaConf.to_container(config)  # type: ignore[return-value]
+
+
+def settings(*overrides: str) -> TrainConfig:
+    return typed(OmegaConf.merge(OmegaConf.structured(TrainConfig), composed("train", *overrides)))
 
 
 def choices() -> list[tuple[str, str]]:
@@ -96,8 +100,7 @@ def test_run_directory_names_what_differs() -> None:
 
 
 def test_identity_leaves_out_where_results_go_and_who_sees_them() -> None:
-    a = composed("train", "logger=none", "paths.runs_dir=a", "trainer.enable_progress_bar=false")
-    b = composed("train", "logger=csv", "paths.runs_dir=b")
-    assert identity(a) == identity(b)
-    assert identity(a) != identity(composed("train", "seed=1"))
-    assert identity(a) != identity(composed("train", "finetuning.batch_size=16"))
+    a = settings("logger=none", "paths.runs_dir=a", "trainer.enable_progress_bar=false")
+    assert identity(a) == identity(settings("logger=csv", "paths.runs_dir=b"))
+    assert identity(a) != identity(settings("seed=1"))
+    assert identity(a) != identity(settings("finetuning.batch_size=16"))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
 from closerlook.config import config_dir, register, typed
 
 
-def compose_config(app: str, *overrides: str) -> DictConfig:
+def compose_config(app: str, *overrides: str) -> Any:
     """The configuration that the command line would compose."""
     register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose(app, overrides=list(overrides))
+        composed = compose(app, overrides=list(overrides))
+    return typed(composed) if app == "train" else composed
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +40,8 @@ def small(tiny_bert: Path) -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def probed_run(small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was trained with live probes, then probed, with W&B offline."""
+    from closerlook.pipelines.fine_tune import train
     from closerlook.pipelines.probe_run import probe
-    from closerlook.pipelines.train import train
 
     run_dir = tmp_path_factory.mktemp("runs") / "seed-0"
     train(compose_config("train", f"run_dir={run_dir}", "callbacks=probe", *small))

@@ -16,11 +16,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
 from closerlook.config import config_dir, register, typed
 from closerlook.errors import UserError
@@ -28,10 +28,11 @@ from closerlook.errors import UserError
 pytestmark = pytest.mark.e2e
 
 
-def config(app: str, *overrides: str) -> DictConfig:
+def config(app: str, *overrides: str) -> Any:
     register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose(app, overrides=list(overrides))
+        composed = compose(app, overrides=list(overrides))
+    return typed(composed) if app == "train" else composed
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -129,24 +130,24 @@ TRAIN_CASES = [
     conllu("a head that is no number", sentences([word(1, "x")]), "got 'x'", "expected the id of the head"),
     conllu("an empty sentence", sentences(GOOD, []), "line 5: a sentence without words", "expected at least one"),
     conllu("an id twice", 2 * sentences(GOOD), "'s0' stands twice", "expected unique ids"),
-    conllu("an empty file", "", "no sentence found", "expected CoNLL-U"),
-    conllu("Latin-1", sentences([word(1, 0, form="é")]).encode("latin-1"), "byte 0xE9", "expected a UTF-8", "Convert"),
-    conllu("UTF-16", sentences(GOOD).encode("utf-16"), "byte 0xFF is not UTF-8", "expected a UTF-8 file", "Convert"),
+    conllu("an empty file", "", "no sentence found", "expected 10 tab-separated columns"),
+    conllu("Latin-1", sentences([word(1, 0, form="é")]).encode("latin-1"), "byte 0xE9", "expected a UTF-8", "task.encoding=latin-1"),
+    conllu("UTF-16", sentences(GOOD).encode("utf-16"), "byte 0xFF is not UTF-8", "expected a UTF-8 file", "task.encoding=utf-16"),
     conllulex("a column missing", sentences([lex(1, 0, n_columns=18)]), "line 2: 18 tab-separated", "expected 19"),
     conllulex("a cycle", sentences([lex(1, 2), lex(2, 1)]), r"words \[1, 2\] form a cycle", "expected a tree"),
     conllulex("a head out of range", sentences([lex(1, 7)]), "line 2: head 7", "expected 0 to 1"),
     conllulex("an empty sentence", sentences([]), "line 1: a sentence without words", "expected at least one"),
     conllulex("an id twice", 2 * sentences([lex(1, 0)]), "'s0' stands twice", "expected unique ids"),
-    conllulex("Latin-1", b"# sent_id = \xe9\n", "byte 0xE9 is not UTF-8", "expected a UTF-8", "Convert"),
+    conllulex("Latin-1", b"# sent_id = \xe9\n", "byte 0xE9 is not UTF-8", "expected a UTF-8", "task.encoding=latin-1"),
     csv("CSV: a column of another name", ROWS.replace("label", "topic"), "has 'text', 'topic'", "no column 'label'", r"task\.label_column"),
-    csv("CSV: Latin-1", (ROWS + "é,x\n").encode("latin-1"), "byte 0xe9", "expected UTF-8|Expected UTF-8", "mend|Convert"),
-    csv("CSV: a value too many", ROWS + "a,b,c\n", "ParserError.*14", "as many values in every row", "mend the file"),
-    csv("CSV: an empty text", ROWS + " ,x\n", "row 13: text ' '", "expected a text that is not empty", "Mend the row"),
-    csv("CSV: a missing label", ROWS + "a,\n", "row 13: label ''", "expected a name or a whole number", "Mend the row"),
+    csv("CSV: Latin-1", (ROWS + "é,x\n").encode("latin-1"), "line 14: byte 0xE9", "expected a UTF-8", "task.encoding=latin-1"),
+    csv("CSV: a value too many", ROWS + "a,b,c\n", "line 14: 3 values", r"expected 2 \('text', 'label'\)", "Mend the line"),
+    csv("CSV: an empty text", ROWS + " ,x\n", r"row 13 \(line 14\): text ' '", "expected a text that is not empty", "task.on_empty=skip"),
+    csv("CSV: a missing label", ROWS + "a,\n", r"row 13 \(line 14\): no label", "expected a name or a whole number", "task.on_empty=skip"),
     csv("CSV: a missing file", ROWS, "none.csv: there is no such file", "expected one that exists", "task.data_files", "task.data_files.train={folder}/none.csv"),
     csv("one label only", ROWS.replace(",y", ",x"), "one label only .'x', 12 examples", "at least two", "Check that the label"),
     csv("a label of its own for every example", "text,label\na,1\nb,2\nc,3\n", "every one of the 3", "labels that repeat", "Check that"),
-    csv("an empty split", "text,label\n", "a.csv has no rows", "expected at least one", "Check the file"),
+    csv("an empty split", "text,label\n", "a.csv: has no rows", "expected at least one", "Check the file"),
     csv("an empty test split", ROWS, "test split has no examples", "expected at least one", "Check the file", "task.ignore_labels=[z]", "task.data_files.test={folder}/c.csv"),
     csv("a fraction out of range", ROWS, "is 1.5", "expected 0 to 1", r"Set task\.validation_fraction", "task.validation_fraction=1.5"),
     tokens("a text over the maximum length", [{"tokens": ["word"] * 9, "tags": list("xyxyxyxyx")}], "has 11", "longer than 6", "task.max_length", "task.max_length=6"),
@@ -174,7 +175,7 @@ def finished(probed_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.mark.filterwarnings("ignore:Encountered `nan` values")  # of torchmetrics, in a run that diverges
 @pytest.mark.parametrize("case", TRAIN_CASES, ids=lambda case: case.name)
 def test_training_refuses(case: Case, small: tuple[str, ...], finished: Path, tmp_path: Path) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     for name, content in case.files.items():
         path = tmp_path / "data" / name
@@ -282,7 +283,7 @@ def test_bad_vectors_of_ones_own(content: np.ndarray | None, labels: str, messag
     before = digests(tmp_path)
     settings = (f"vectors={tmp_path}/X.npy", f"labels={tmp_path}/y.txt", f"output_dir={tmp_path}/out")
     with pytest.raises(UserError, match=message):
-        probe_vectors(typed(config("probe", "n_jobs=1", *settings)))
+        list(probe_vectors(typed(config("probe", "n_jobs=1", *settings))))
     assert digests(tmp_path) == before
 
 
@@ -295,8 +296,8 @@ def own_texts(folder: Path, train: str, test: str) -> tuple[str, ...]:
 
 
 def train_and_probe(small: tuple[str, ...], tmp_path: Path, *overrides: str) -> tuple[object, object]:
+    from closerlook.pipelines.fine_tune import train
     from closerlook.pipelines.probe_run import probe
-    from closerlook.pipelines.train import train
 
     trained = train(
         config("train", *small, f"run_dir={tmp_path}/run", "logger=none", "finetuning.epochs=1", *overrides)
@@ -344,7 +345,7 @@ def test_five_labels_of_one_example_each(small: tuple[str, ...], tmp_path: Path)
 
 
 def test_a_tokenizer_without_a_fast_version(small: tuple[str, ...], tiny_bert: Path, tmp_path: Path) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     folder = Path(shutil.copytree(tiny_bert, tmp_path / "model"))
     for file in folder.glob("*token*"):
@@ -355,7 +356,7 @@ def test_a_tokenizer_without_a_fast_version(small: tuple[str, ...], tiny_bert: P
 
 
 def test_a_checkpoint_of_another_model_is_refused(small: tuple[str, ...], finished: Path, tmp_path: Path) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     labels = own_texts(tmp_path / "d", "a,x\nb,y\nc,x\nd,y\n", "a,x\nb,y\n")
     checkpoint = f"ckpt_path={finished}/checkpoints/last.ckpt"
@@ -369,7 +370,7 @@ def test_data_that_changed_for_the_worse_harms_nothing_that_was_computed(
     small: tuple[str, ...], tmp_path: Path
 ) -> None:
     """An interrupted run is resumed, its data file is broken by now: checkpoints and snapshots stay as they are."""
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     good = "".join(f"text {i},{'xy'[i % 2]}\n" for i in range(40))
     overrides = (*small, f"run_dir={tmp_path}/run", "logger=none", *own_texts(tmp_path / "d", good, good))
@@ -378,7 +379,7 @@ def test_data_that_changed_for_the_worse_harms_nothing_that_was_computed(
     state.write_text(state.read_text().replace("finished", "running"))
     before = digests(tmp_path / "run")
     (tmp_path / "d" / "a.csv").write_text("text,label\n" + good + "a,b,c\n")
-    with pytest.raises(UserError, match=r"a\.csv .*ParserError"):
+    with pytest.raises(UserError, match=r"a\.csv, line 42: 3 values"):
         train(config("train", *overrides))
     after = digests(tmp_path / "run")
     kept = [name for name in before if name.startswith(("checkpoints", "snapshots", "results", "metrics"))]
@@ -409,7 +410,7 @@ def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_tensorboard")
 @pytest.mark.parametrize("which", list(BAD_LOGGERS))
 def test_a_logger_that_cannot_be_set_up_is_one_clear_error(small: tuple[str, ...], tmp_path: Path, which: str) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     overrides, message = BAD_LOGGERS[which]
     with pytest.raises(UserError, match=message):
@@ -430,7 +431,7 @@ def test_a_logger_that_cannot_be_set_up_is_one_clear_error(small: tuple[str, ...
 def test_overwriting_deletes_nothing_before_the_new_run_can_begin(
     small: tuple[str, ...], copied: Path, overrides: tuple[str, ...], message: str
 ) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     before = digests(copied)
     with pytest.raises(UserError, match=message):
@@ -439,7 +440,7 @@ def test_overwriting_deletes_nothing_before_the_new_run_can_begin(
 
 
 def test_overwriting_deletes_the_earlier_run(small: tuple[str, ...], copied: Path) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     (copied / "notes.txt").write_text("mine")
     job = (*small, f"run_dir={copied}", "logger=none", "overwrite=true", "finetuning.epochs=1")

@@ -122,5 +122,5 @@ def test_every_panel_shows_what_runs_log(logged: tuple[set[str], Path, str]) -> 
     for pattern in patterns:
         assert len([key for key in keys if re.fullmatch(pattern, key)]) == 5, pattern  # a line a topic
     tables = set(re.findall(r"study/[a-z_]+", json.dumps([panel for panel in panels if "panel2Config" in panel])))
-    assert tables == {"study/claims", "study/claim_cells", "study/main_table"}
+    assert tables == {"study/claims", "study/findings", "study/main_table"}
     assert tables <= keys

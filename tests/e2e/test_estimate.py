@@ -4,21 +4,20 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
-from closerlook.cli.estimate import estimate_job, print_total
-from closerlook.config import config_dir, register
+from closerlook.cli.estimate_tables import estimate_job, print_total
+from closerlook.config import TrainConfig, config_dir, register, typed
 from closerlook.pipelines.estimate import estimate
-from closerlook.pipelines.train import train
+from closerlook.pipelines.fine_tune import train
 from closerlook.representations.reader import SnapshotReader
 
 pytestmark = pytest.mark.e2e
 
 
-def config(*overrides: str) -> DictConfig:
+def config(*overrides: str) -> TrainConfig:
     register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("train", overrides=list(overrides))
+        return typed(compose("train", overrides=list(overrides)))
 
 
 @pytest.mark.filterwarnings("ignore:The number of training batches:Warning")

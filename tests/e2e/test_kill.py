@@ -26,10 +26,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from closerlook.callbacks.checkpoint import RANDOM_STATE_KEY
-from closerlook.cli.errors import one_clear_message
-from closerlook.config import config_dir, register
+from closerlook.cli.one_message import one_clear_message
+from closerlook.config import config_dir, register, typed
+from closerlook.pipelines.fine_tune import train
 from closerlook.pipelines.probe_run import probe
-from closerlook.pipelines.train import train
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import RunError
 from closerlook.results.store import ResultStore
@@ -46,10 +46,12 @@ RUN = (
 )
 
 
-def config(app: str, *overrides: str) -> DictConfig:
+def config(app: str, *overrides: str) -> Any:
     register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         composed = compose(app, overrides=list(overrides))
+    if app == "train":
+        return typed(composed)
     return OmegaConf.create(OmegaConf.to_container(composed, resolve=True))  # plain: it is sent to a process
 
 
@@ -58,7 +60,7 @@ def processes() -> Any:
     """Processes that start with the libraries imported and one thread each."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["closerlook.pipelines.train", "closerlook.pipelines.probe_run", "closerlook.callbacks.live_probe",
+        ["closerlook.pipelines.fine_tune", "closerlook.pipelines.probe_run", "closerlook.callbacks.live_probe",
          "closerlook.callbacks.graceful_stop", "closerlook.callbacks.checkpoint", "closerlook.data.datamodule",
          "closerlook.models.finetuning_module", "pytorch_lightning", "transformers", "datasets", "sklearn.linear_model"]
     )  # fmt: skip

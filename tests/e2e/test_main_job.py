@@ -2,19 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from closerlook import measures as m
 from closerlook.config import config_dir, register, typed
+from closerlook.pipelines.fine_tune import train
 from closerlook.pipelines.probe_run import probe
-from closerlook.pipelines.train import train
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import RunError
 from closerlook.results.run_dir import RunDir, load_run
@@ -23,10 +23,11 @@ from closerlook.results.store import ResultStore
 pytestmark = pytest.mark.e2e
 
 
-def config(app: str, *overrides: str) -> DictConfig:
+def config(app: str, *overrides: str) -> Any:
     register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose(app, overrides=list(overrides))
+        composed = compose(app, overrides=list(overrides))
+    return typed(composed) if app == "train" else composed
 
 
 def values(table: pd.DataFrame, probe_name: str, measure: str, **where: object) -> pd.Series:

@@ -24,7 +24,7 @@ from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import RunError
 from closerlook.results.run_dir import RunDir, load_run
 from closerlook.results.store import ResultStore
-from closerlook.study.terminal import cross_text
+from closerlook.study.wording import cross_text
 
 pytestmark = [
     pytest.mark.e2e,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 import pytest
 
 from closerlook import measures as m
+from closerlook.number_text import number_text
 from closerlook.report import build_report
 from closerlook.results.run import RunResults
 from closerlook.results.run_dir import load_run
@@ -66,7 +68,7 @@ class Visit:
 
     def cells(self) -> list[str]:
         """Numbers written in the visible heat map."""
-        return sorted(self.page.locator(f"{HEATMAP} .heatmap-label").all_text_contents())
+        return sorted(filter(None, self.page.locator(f"{HEATMAP} .heatmap-label").all_text_contents()))
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def visit(browser: Any, report: Path) -> Iterator[Visit]:
 def stored(results: RunResults, step: int, layer: int = 2, split: str = "train") -> list[str]:
     rows = rows_of(results.table, m.LABEL_DISTANCE, layer=layer, split=split)
     values = rows[rows["step"] == step]["value"].dropna()
-    return sorted(f"{np.float32(value):.2f}" for value in values for _ in range(2))
+    return sorted(number_text(m.LABEL_DISTANCE, value) for value in values for _ in range(2))
 
 
 def test_the_slider_shows_the_distances_of_each_snapshot(visit: Visit, results: RunResults):
@@ -158,3 +160,78 @@ def test_it_fits_the_screen_in_light_and_dark(browser: Any, report: Path, width:
     brightness = [sum(map(int, colour[4:-1].split(","))) for colour in (page, ink)]
     assert (brightness[0] > 600 > 300 > brightness[1]) == (scheme == "light"), "text stands out from the page"
     visit.fine(report)
+
+
+LINK = '<a href="https://evil.example/">click</a>'
+HOSTILE = {
+    "one": LINK,
+    "two": "&lt;a href=&quot;https://evil.example/&quot;&gt;x&lt;/a&gt;",
+    "zero": "[x](https://evil.example/) \x1b[31m\u202egnp.exe\x00",
+}
+HOVER = """
+async () => {
+  const said = [];
+  for (const plot of document.querySelectorAll(".plot")) {
+    for (const [curveNumber, trace] of (plot.data || []).entries()) {
+      const n = (trace.x || []).length;
+      if (trace.visible === false || n === 0) continue;
+      for (const pointNumber of new Set([0, n - 1])) {
+        const at = trace.type === "heatmap" ? { xval: 0, yval: 0 } : { curveNumber, pointNumber };
+        Plotly.Fx.hover(plot, [at], (trace.xaxis || "x") + (trace.yaxis || "y"));
+        await new Promise((done) => setTimeout(done, 70)); // plotly hovers at most every 50 ms
+        plot.querySelectorAll(".hovertext").forEach((box) => said.push(box.textContent));
+      }
+    }
+  }
+  return said;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def hostile(results: RunResults, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run whose labels, notes, measures, probes, splits and metrics are links."""
+    table = results.table.replace({"label": HOSTILE, "other": HOSTILE})
+    table["note"] = table["note"].where(table["note"] == "", LINK)
+    renamed = table[(table["measure"] == m.ACCURACY) & (table["probe"] == "linear")]
+    known = table[table["measure"].isin([m.MIN_DISTANCE, m.LABEL_DISTANCE, m.CENTROID_X, m.CENTROID_Y, m.N_CLUSTERS])]
+    table = pd.concat([table, renamed.assign(measure=LINK, probe=LINK, split=LINK), known.assign(split=LINK)])
+    history = results.history.assign(**{LINK: 1.0, f"train/{LINK}": 2.0})
+    evil = dataclasses.replace(results, table=table, history=history)
+    return build_report(evil, tmp_path_factory.mktemp("hostile") / "report.html")
+
+
+@pytest.mark.parametrize("split", ["train", LINK])
+def test_names_from_a_run_are_never_links_and_show_their_control_characters(browser: Any, hostile: Path, split: str):
+    visit = Visit(browser, hostile, viewport={"width": 1280, "height": 900})
+    visit.page.select_option("#choose-split", split)
+    visit.page.wait_for_timeout(1500)
+    said = visit.page.evaluate(HOVER)
+    assert len(said) > 20
+    assert any(LINK in text for text in said), "they are there, as text"
+    links = visit.page.evaluate("[...document.querySelectorAll('a')].map((a) => a.getAttribute('href') || '')")
+    assert links
+    assert all(link.startswith("#") for link in links)
+    assert "\u202e" not in visit.page.locator("main").text_content()
+    assert "\u241b[31m" in visit.page.locator("#labels").text_content()
+    visit.fine(hostile)
+
+
+def test_what_is_wider_than_a_telephone_says_so_and_can_be_reached(browser: Any, report: Path):
+    visit = Visit(browser, report, viewport={"width": 400, "height": 900})
+    boxes = visit.page.evaluate("""
+        [...document.querySelectorAll("div.scroll")].filter((box) => box.offsetParent).map((box) => ({
+          hidden: box.scrollWidth - box.clientWidth, more: box.dataset.more, focus: box.tabIndex,
+          hint: box.previousElementSibling && !box.previousElementSibling.hidden &&
+                box.previousElementSibling.classList.contains("scrolls") }))""")
+    wide = [box for box in boxes if box["hidden"] > 2]
+    assert len(wide) >= 3
+    assert all(box["more"] == "right" and box["hint"] and box["focus"] == 0 for box in wide)
+    assert not [box for box in boxes if box["hidden"] <= 2 and (box["hint"] or box["more"])]
+    visit.fine(report)
+
+
+def test_warnings_stand_beside_the_numbers(visit: Visit):
+    for measure, place in ((m.MIN_DISTANCE, "figure:has([data-slot='min_distance'])"), (m.ACCURACY, "#summary")):
+        told = " ".join(visit.page.locator(f"{place} .told:visible").all_text_contents())
+        assert m.MEASURES[measure].distrust.replace("`", "") in told

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
 
 from closerlook.config import config_dir, folder_name, register, typed
 from closerlook.errors import UserError
@@ -25,10 +24,11 @@ from closerlook.errors import UserError
 pytestmark = pytest.mark.e2e
 
 
-def config(app: str, *overrides: str) -> DictConfig:
+def config(app: str, *overrides: str) -> Any:
     register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose(app, overrides=list(overrides))
+        composed = compose(app, overrides=list(overrides))
+    return typed(composed) if app == "train" else composed
 
 
 class Malicious:
@@ -110,7 +110,7 @@ def test_remote_code_is_off_in_every_configuration(project: Path) -> None:
 
 
 def test_code_in_a_model_folder_is_not_run(small: tuple[str, ...], tiny_bert: Path, tmp_path: Path) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     folder = Path(shutil.copytree(tiny_bert, tmp_path / "model"))
     code = f"import os\nos.mkdir({str(tmp_path / 'ran')!r})\nclass C: pass\nclass M: pass\n"
@@ -124,7 +124,7 @@ def test_code_in_a_model_folder_is_not_run(small: tuple[str, ...], tiny_bert: Pa
 
 
 def test_pickled_weights_are_not_loaded(small: tuple[str, ...], tiny_bert: Path, tmp_path: Path) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     folder = Path(shutil.copytree(tiny_bert, tmp_path / "model"))
     (folder / "model.safetensors").unlink()
@@ -138,7 +138,7 @@ def test_pickled_weights_are_not_loaded(small: tuple[str, ...], tiny_bert: Path,
 def test_a_checkpoint_is_not_unpickled(form: str, small: tuple[str, ...], tmp_path: Path) -> None:
     import torch
 
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     checkpoint = tmp_path / "evil.ckpt"
     if form == "pickle":
@@ -162,7 +162,7 @@ def test_an_array_file_is_not_unpickled(name: str, tmp_path: Path) -> None:
     (tmp_path / "y.txt").write_text("a\nb\n")
     settings = (f"vectors={tmp_path}/{name}", f"labels={tmp_path}/y.txt", f"output_dir={tmp_path}/out")
     with pytest.raises(UserError, match=name):
-        probe_vectors(typed(config("probe", *settings)))
+        list(probe_vectors(typed(config("probe", *settings))))
     assert not (tmp_path / "ran").exists()
 
 
@@ -201,8 +201,8 @@ EVIL = f"<img src=x onerror='{SCRIPT}'>"
 @pytest.fixture(scope="module")
 def evil_run(small: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on a user's own file whose labels and texts are markup and paths, named by a path."""
+    from closerlook.pipelines.fine_tune import train
     from closerlook.pipelines.probe_run import probe
-    from closerlook.pipelines.train import train
 
     folder = tmp_path_factory.mktemp("evil")
     labels = (EVIL, "../../../escaped", "plain")
@@ -254,8 +254,8 @@ def test_keys_are_written_nowhere(
     project: Path, small: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
     """Neither by a run and its probes, nor by a command that fails with a traceback."""
+    from closerlook.pipelines.fine_tune import train
     from closerlook.pipelines.probe_run import probe
-    from closerlook.pipelines.train import train
 
     for name, key in KEYS.items():
         monkeypatch.setenv(name, key)

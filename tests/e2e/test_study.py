@@ -61,7 +61,7 @@ def test_main_table_is_the_mean_of_the_runs_own_results(outcome: StudyOutcome, s
         rows = table[(table.probe == "linear") & (table.measure == m.ACCURACY) & (table.layer == 2)]
         accuracies.append(rows.sort_values("step").value.iloc[-1])
     row = next(row for row in outcome.summary.rows if row.task == "trec6")
-    after = row.moments[m.ACCURACY][1]
+    after = row.before_after[m.ACCURACY][1]
     assert after.mean == pytest.approx(np.mean(accuracies))
     assert after.n == 2
     assert np.isnan(after.low)

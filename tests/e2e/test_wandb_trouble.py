@@ -18,9 +18,8 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
-from closerlook.config import config_dir, register
+from closerlook.config import config_dir, register, typed
 
 pytestmark = pytest.mark.e2e
 
@@ -28,10 +27,11 @@ KEY = "fedcba9876" * 4
 SYNC = "wandb sync "
 
 
-def config(app: str, *overrides: str) -> DictConfig:
+def config(app: str, *overrides: str) -> Any:
     register()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose(app, overrides=list(overrides))
+        composed = compose(app, overrides=list(overrides))
+    return typed(composed) if app == "train" else composed
 
 
 class Garbage(http.server.BaseHTTPRequestHandler):
@@ -91,7 +91,7 @@ def logged_config(path: Path) -> dict[str, Any]:
 def test_without_a_key_the_run_is_kept_and_one_line_says_how_to_send_it(
     small: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)

@@ -13,11 +13,10 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from closerlook.callbacks.checkpoint_file import CHECKPOINTS_FOLDER, LAST_FILE
 from closerlook.callbacks.history_logger import HistoryLogger
 from closerlook.files import replacing
-
-__all__ = ["CHECKPOINTS_FOLDER", "LAST_FILE", "AtomicCheckpointIO", "RunCheckpoint"]
+from closerlook.private_interfaces import save_checkpoints
+from closerlook.results.run_dir import RunDir
 
 RANDOM_STATE_KEY = "closerlook_random_states"
 LOADER_STATE_KEY = "closerlook_train_loader"
@@ -55,7 +54,7 @@ class RunCheckpoint(ModelCheckpoint):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Put the files below the run directory; drop the best when nothing is validated."""
-        self.dirpath = f"{trainer.default_root_dir}/{CHECKPOINTS_FOLDER}"
+        self.dirpath = str(RunDir(Path(trainer.default_root_dir)).checkpoints)
         if "validation" not in trainer.datamodule.splits:  # type: ignore[attr-defined]
             self.monitor, self.save_top_k = None, 0
         super().setup(trainer, pl_module, stage)
@@ -77,20 +76,13 @@ class RunCheckpoint(ModelCheckpoint):
             self._random_states = None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the best one when it is, and the last one in every epoch.
-
-        Lightning would save the last one only together with a new best one.
-        """
-        if self._should_skip_saving_checkpoint(trainer):
-            return
-        candidates = self._monitor_candidates(trainer)
-        self._save_topk_checkpoint(trainer, candidates)
-        self._save_last_checkpoint(trainer, candidates)
+        """Save the best one when it is, and the last one in every epoch."""
+        save_checkpoints(self, trainer, best=True)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save the last one when training was asked to stop: that happens between two updates only."""
-        if isinstance(exception, SIGTERMException) and not self._should_skip_saving_checkpoint(trainer):
-            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+        if isinstance(exception, SIGTERMException):
+            save_checkpoints(self, trainer, best=False)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -12,7 +12,7 @@ from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
 from closerlook.files import replacing
-from closerlook.results.run import HISTORY_FILE
+from closerlook.results.run_dir import RunDir
 
 _FLUSH_S = 5.0
 
@@ -30,7 +30,7 @@ class HistoryLogger(Logger):
 
     def __init__(self, run_dir: Path, resume_step: int | None = None) -> None:
         super().__init__()
-        self._path = Path(run_dir) / HISTORY_FILE
+        self._path = RunDir(Path(run_dir)).history_file
         self._rows: dict[int, dict[str, float]] = {}
         self._flushed = 0.0
         self._changed = False

@@ -26,7 +26,7 @@ class LiveProbeCallback(pl.Callback):
     """Run DirectProbe on the last stored layer at every snapshot, on the first process.
 
     Results go into the run's results folder as finished cells, so that probe.py does not compute them
-    again, and to ``sinks``. A probe that fails is logged; training goes on.
+    again, and to the dashboards. A probe that fails is logged; training goes on.
 
     Args:
         splits: Splits to look at.
@@ -45,13 +45,12 @@ class LiveProbeCallback(pl.Callback):
         self.splits = tuple(splits)
         self.max_classes = max_classes
         self.probe = DirectProbeAnalysis(min_cluster_size, max_clusters)
-        self.sinks: list[Sink] = []
-        self._store: ResultStore | None = None
-        self._snapshots: Path | None = None
+        self._results: Path | None = None
+        self._sink: Sink = lambda table: None
 
-    def attach(self, results_folder: Path) -> None:
-        """Say where finished cells are kept; called by the pipeline before training."""
-        self._store = ResultStore(results_folder)
+    def attach(self, results: Path, sink: Sink) -> None:
+        """Say where finished cells are kept and who receives their table; called by the pipeline before training."""
+        self._results, self._sink = results, sink
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Listen to the snapshot callback.
@@ -64,20 +63,18 @@ class LiveProbeCallback(pl.Callback):
         found = [c for c in trainer.callbacks if isinstance(c, SnapshotCallback)]  # type: ignore[attr-defined]
         if not found:
             raise ValueError("callbacks=probe needs snapshots: got snapshot.enabled=false, set it to true")
-        self._snapshots = found[0].root
         if self._on_snapshot not in found[0].listeners:
             found[0].listeners.append(self._on_snapshot)
 
     def _on_snapshot(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
-        if self._store is None or self._snapshots is None:
-            raise RuntimeError("LiveProbeCallback.attach was not called")
-        reader = SnapshotReader(self._snapshots)
-        scope = Scope((step,), (reader.layers[-1],), self.splits)
+        snapshots = next(c for c in trainer.callbacks if isinstance(c, SnapshotCallback)).root  # type: ignore[attr-defined]
+        reader = SnapshotReader(snapshots)
         if self.max_classes is not None and len(set(reader.labels(self.splits[0]))) > self.max_classes:
             return
-        outcome = run_probes(reader, plan_cells(reader, [self.probe], scope), self._store, n_jobs=1)
+        store = ResultStore(self._results or snapshots.parent / "results")
+        work = plan_cells(reader, [self.probe], Scope((step,), (reader.layers[-1],), self.splits))
+        outcome = run_probes(reader, work, store, n_jobs=1)
         for failed in outcome.failed:
             log.warning("live probe of step %d failed: %s", step, failed.error)
-        table = self._store.table(outcome.wanted)
-        for sink in self.sinks:
-            sink(table[table["step"] == step])
+        table = store.table(outcome.wanted)
+        self._sink(table[table["step"] == step])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
@@ -19,11 +18,11 @@ from pytorch_lightning.utilities.seed import isolate_rng
 
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import SnapshotSettings
+from closerlook.models.stored_space import Moment, Process, choose_examples, choose_layers, store_examples, store_space
 from closerlook.representations.format import MANIFEST_FILE, SnapshotError, step_folder
-from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
+from closerlook.representations.writer import discard_unfinished
 
 if TYPE_CHECKING:
-    from closerlook.data.batching import Batch, ExampleTable
     from closerlook.data.datamodule import CorpusDataModule
 
 log = logging.getLogger(__name__)
@@ -32,24 +31,8 @@ Listener = Callable[[pl.Trainer, pl.LightningModule, int], None]
 """Called on the first process with ``(trainer, module, step)`` once a snapshot is complete."""
 
 
-@dataclass(frozen=True)
-class _Split:
-    """The examples of a split that are stored.
-
-    Attributes:
-        positions: Their positions among all examples of the split, ascending.
-    """
-
-    positions: np.ndarray
-
-    @property
-    def n(self) -> int:
-        """How many."""
-        return len(self.positions)
-
-
 class SnapshotCallback(pl.Callback):
-    """Store hidden states of before training, at epoch ends, and every so many updates.
+    """Store hidden states of before training, at epoch ends, every so many updates, and when training ends.
 
     Training does not wait for the first snapshot: the weights of before training are kept, and looked at together
     with the next snapshot, at the latest at the end of the first epoch. A run that is stopped before then takes it
@@ -80,8 +63,9 @@ class SnapshotCallback(pl.Callback):
         self.batch_size = settings.batch_size or default_batch_size
         self.listeners: list[Listener] = []
         self.seconds = 0.0
-        self._splits: dict[str, _Split] = {}
-        self._last_step = -1
+        self._chosen: dict[str, np.ndarray] = {}
+        self._layers: tuple[int, ...] = ()
+        self._last_step: int | None = None
         self._untuned: dict[str, torch.Tensor] | None = None
         self._owed = False
 
@@ -101,15 +85,14 @@ class SnapshotCallback(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the examples, record them, and clear what an interrupted run left behind."""
-        self._layers(pl_module.encoder)  # a wrong layer is an error before anything is trained
+        encoder: PooledEncoder = pl_module.encoder  # type: ignore[assignment]
+        self._layers = choose_layers(self.settings.layers, encoder.n_layers)  # an error before anything is trained
         data: CorpusDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        for split in self.settings.splits or ["train", "test"]:
-            positions = data.stratified_subset(split, self.settings.max_examples)
-            self._splits[split] = _Split(positions)
-            if trainer.is_global_zero:
-                write_examples(self.root, split, example_table(data.encoded(split).examples, positions))
-        if trainer.is_global_zero and (removed := discard_unfinished(self.root)):
-            log.warning("removed %d unfinished snapshot(s) of an interrupted run", len(removed))
+        self._chosen = choose_examples(data, self.settings.splits, self.settings.max_examples)
+        if trainer.is_global_zero:
+            store_examples(self.root, data, self._chosen)
+            if removed := discard_unfinished(self.root):
+                log.warning("removed %d unfinished snapshot(s) of an interrupted run", len(removed))
         trainer.strategy.barrier("closerlook-snapshots-ready")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -124,20 +107,26 @@ class SnapshotCallback(pl.Callback):
     ) -> None:
         """The space every so many updates."""
         every = self.settings.every_n_updates
-        if every is not None and trainer.global_step % every == 0 and trainer.global_step != self._last_step:
+        if every is not None and trainer.global_step % every == 0:
             self._take(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The space at the end of an epoch."""
+        """The space at the end of an epoch; of the last one before its checkpoint, however training ends."""
         self._take_untuned(trainer, pl_module)
         done = trainer.current_epoch + 1
-        last = done == trainer.max_epochs
-        if (done % self.settings.every_n_epochs == 0 or last) and trainer.global_step != self._last_step:
+        last = done == trainer.max_epochs or trainer.should_stop or trainer.global_step == trainer.max_steps
+        if done % self.settings.every_n_epochs == 0 or last:
+            self._take(trainer, pl_module)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The last space, if it is not there, whatever ended training; with no epochs that is the untuned one."""
+        if not is_complete(self.root, trainer.global_step):
             self._take(trainer, pl_module)
 
     def _take(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._take_untuned(trainer, pl_module)
-        self._store(trainer, pl_module, trainer.global_step)
+        if trainer.global_step != self._last_step:
+            self._store(trainer, pl_module, trainer.global_step)
 
     def _take_untuned(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The space before the first update, if it is still to be taken."""
@@ -154,86 +143,28 @@ class SnapshotCallback(pl.Callback):
 
     def _store(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
         start = time.perf_counter()
-        encoder: PooledEncoder = pl_module.encoder  # type: ignore[assignment]
-        layers = self._layers(encoder)
-        n_features = dict.fromkeys(self._splits, encoder.n_features)
-        writer = SnapshotWriter(
-            self.root,
-            step,
-            layers=layers,
-            dtype=self.settings.dtype,
-            rows={name: _share(split.n, trainer) for name, split in self._splits.items()},
-            n_features=n_features,
-            part=trainer.global_rank,
-        )
-        try:
-            with isolate_rng(), _evaluating(pl_module):
-                for name, positions, vectors in self._vectors(trainer, pl_module, encoder, layers):
-                    writer.write(name, positions, vectors)
-            writer.close()
-        except BaseException:
-            writer.abort()
-            raise
-        trainer.strategy.barrier("closerlook-snapshot-written")
-        if trainer.is_global_zero:
-            publish(
+        with isolate_rng(), _evaluating(pl_module):
+            store_space(
                 self.root,
-                step,
-                epoch=_epoch(trainer, step),
-                layers=layers,
+                Moment(step, round(step / updates_per_epoch(trainer), 6)),
+                pl_module.encoder,  # type: ignore[arg-type]
+                trainer.datamodule,  # type: ignore[attr-defined]
+                self._chosen,
+                layers=self._layers,
                 dtype=self.settings.dtype,
-                n_features=n_features,
-                n_examples={name: split.n for name, split in self._splits.items()},
-                n_parts=trainer.world_size,
+                batch_size=self.batch_size,
+                process=Process(trainer.global_rank, trainer.world_size, trainer.strategy.barrier),
             )
-        trainer.strategy.barrier("closerlook-snapshot-published")
         self._last_step = step
         self.seconds += time.perf_counter() - start
         if trainer.is_global_zero:
             for listener in self.listeners:
                 listener(trainer, pl_module, step)
 
-    def _vectors(
-        self, trainer: pl.Trainer, module: pl.LightningModule, encoder: PooledEncoder, layers: tuple[int, ...]
-    ) -> Iterator[tuple[str, np.ndarray, dict[int, np.ndarray]]]:
-        """Yield ``(split, positions, vectors by layer)``, batch by batch."""
-        data: CorpusDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        for name, split in self._splits.items():
-            share = _share(split.n, trainer)
-            wanted = split.positions[share.start : share.stop]
-            row_of = {int(position): share.start + i for i, position in enumerate(wanted)}
-            for batch in data.ordered_batches(name, example_subset=wanted, batch_size=self.batch_size):
-                rows = np.array([row_of[int(i)] for i in batch.example_index], dtype=np.int64)
-                yield name, rows, extract(encoder, batch.to(module.device), layers)
 
-    def _layers(self, encoder: Any) -> tuple[int, ...]:
-        available = range(encoder.n_layers + 1)
-        wanted = self.settings.layers
-        if wanted is None:
-            return tuple(available)
-        if not wanted or any(layer not in available for layer in wanted):
-            raise SnapshotError(
-                f"snapshot.layers={list(wanted)}: expected layers from 0 (embeddings) to {encoder.n_layers} "
-                "of this encoder; leave it null to store all"
-            )
-        return tuple(sorted(set(wanted)))
-
-
-@torch.no_grad()
-def extract(encoder: PooledEncoder, batch: Batch, layers: tuple[int, ...]) -> dict[int, np.ndarray]:
-    """The vectors of a batch's examples at several layers, float32, on the CPU.
-
-    Args:
-        encoder: The encoder, in evaluation mode, on the batch's device.
-        batch: A batch of texts.
-        layers: Layers to return.
-
-    Returns:
-        By layer, (n_examples, n_features).
-    """
-    with torch.autocast(batch.input_ids.device.type, enabled=False):
-        vectors = encoder.layers(batch, layers)
-    return {layer: value.float().cpu().numpy() for layer, value in vectors.items()}
+def updates_per_epoch(trainer: pl.Trainer) -> int:
+    """Updates of the optimizer in an epoch of the training that runs, as the trainer counts its batches."""
+    return max(1, math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches))
 
 
 @contextmanager
@@ -246,29 +177,6 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
     finally:
         for child, training in modes:
             child.training = training
-
-
-def example_table(examples: ExampleTable, positions: np.ndarray) -> pd.DataFrame:
-    """The rows of a split that a snapshot stores, as :func:`write_examples` wants them."""
-    columns = {
-        "example_id": examples.example_ids,
-        "text_id": examples.text_ids,
-        "label": examples.labels,
-        "form": examples.forms,
-    }
-    return pd.DataFrame({name: np.array(values, dtype=object)[positions] for name, values in columns.items()})
-
-
-def _share(n: int, trainer: pl.Trainer) -> range:
-    """This process's contiguous share of ``n`` rows."""
-    rank, size = trainer.global_rank, trainer.world_size
-    return range(n * rank // size, n * (rank + 1) // size)
-
-
-def _epoch(trainer: pl.Trainer, step: int) -> float:
-    """Updates over updates per epoch."""
-    per_epoch = trainer.num_training_batches / max(1, trainer.accumulate_grad_batches)
-    return round(step / per_epoch, 6) if per_epoch else 0.0
 
 
 def _copy(module: Any, device: str | None = None) -> dict[str, torch.Tensor]:

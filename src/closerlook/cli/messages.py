@@ -14,11 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from closerlook import measures as m
+from closerlook.cli.command_line import command, override
 
 if TYPE_CHECKING:
+    from closerlook.pipelines.fine_tune import TrainOutcome
     from closerlook.pipelines.probe_run import ProbeRunOutcome
     from closerlook.pipelines.probe_vectors import VectorsOutcome
-    from closerlook.pipelines.train import TrainOutcome
 
 _SUMMARY = (
     ("accuracy", "linear", m.ACCURACY, "test", "{:.3f}"),
@@ -34,19 +35,20 @@ def print_training(outcome: TrainOutcome) -> None:
     """Say how training went, and what to do next."""
     console = Console(highlight=False)
     run_dir = _short(outcome.run_dir)
-    command = f"python probe.py run_dir={shlex.quote(str(run_dir))}"
     if outcome.skipped:
-        console.print(f"\nfinished before with the same settings: {run_dir}  (overwrite=true trains again)")
+        console.print(
+            f"\nfinished before with the same settings: {escape(str(run_dir))}  (overwrite=true trains again)"
+        )
     else:
-        info = outcome.info
-        title = info.title if info else ""
+        title = escape(outcome.info.title)
         scores = "  ".join(f"{key} {value:.4f}" for key, value in sorted(outcome.metrics.items()))
         console.print(
             f"\n[bold]{title}[/bold] tuned in {outcome.seconds:.0f} s, "
             f"{outcome.snapshot_seconds:.0f} s of them for {outcome.n_snapshots} snapshots\n  {scores}"
         )
-        console.print(f"  run directory: {run_dir}", soft_wrap=True)
-    console.print(f"  next:          [bold]{command}[/bold]", soft_wrap=True)
+        console.print(f"  run directory: {escape(str(run_dir))}", soft_wrap=True)
+    following = command("probe", [override("run_dir", run_dir)])
+    console.print(f"  next:          [bold]{escape(following)}[/bold]", soft_wrap=True)
 
 
 def _short(path: Path) -> Path:

@@ -13,7 +13,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from closerlook.cli.errors import one_clear_message, quiet
+from closerlook.cli.one_message import one_clear_message, quiet
 from closerlook.config import ProbeConfig, config_dir, register, typed
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def as_overrides(arguments: Sequence[str]) -> list[str]:
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="probe")
 def _main(config: DictConfig) -> None:
-    from closerlook.callbacks.interruption import stoppable
+    from closerlook.interruption import interrupt, on_signals
 
-    with one_clear_message(kept="with what is not computed yet"), stoppable():
+    with one_clear_message(kept="with what is not computed yet"), on_signals(interrupt):
         _run(typed(config))
 
 
@@ -120,9 +120,9 @@ def _vectors(config: ProbeConfig) -> None:
 
 def _join(config: ProbeConfig) -> None:
     from closerlook.cli.probing_progress import print_failures, probe_runs_with_bar
+    from closerlook.cli.study_tables import print_study
     from closerlook.pipelines.join_runs import study
     from closerlook.pipelines.probe_runs import Ended
-    from closerlook.study.terminal import print_study
 
     ends = probe_runs_with_bar(config) if config.each or config.cross_task is not None else ()
     failed = [end for end in ends if end.status is Ended.FAILED]

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from closerlook.cli.errors import in_multirun, one_clear_message, quiet
-from closerlook.cli.estimate import print_total
-from closerlook.cli.sweep import end_of_sweep
-from closerlook.config import config_dir, register
+from closerlook.cli.estimate_tables import print_total
+from closerlook.cli.one_message import in_multirun, one_clear_message, quiet
+from closerlook.cli.sweep_tables import end_of_sweep
+from closerlook.config import TrainConfig, config_dir, register, typed
 
 # Waiting OpenMP threads must sleep: spinning ones made an epoch 12 times slower beside one busy process.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -36,9 +36,10 @@ def main() -> None:
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
-def _main(config: DictConfig) -> float | None:
+def _main(composed: DictConfig) -> float | None:
     """One job; returns the test accuracy, which sweepers may optimise."""
     with one_clear_message():
+        config: TrainConfig = typed(composed)
         if config.estimate:
             _estimate(config)
             return None
@@ -46,53 +47,45 @@ def _main(config: DictConfig) -> float | None:
 
 
 @quiet
-def _run(config: DictConfig) -> float | None:
+def _run(config: TrainConfig) -> float | None:
     from closerlook.cli.messages import print_training
-    from closerlook.pipelines.train import train
+    from closerlook.pipelines.fine_tune import train
 
     outcome = train(config)
     print_training(outcome)
     return outcome.metrics.get("test/accuracy")
 
 
-def _job_of_sweep(config: DictConfig) -> float | None:
+def _job_of_sweep(config: TrainConfig) -> float | None:
     """One job of a sweep: skipped, refused or run; whatever becomes of it, the sweep goes on."""
     from closerlook.pipelines.run_state import plan
-    from closerlook.pipelines.sweep import in_own_process
+    from closerlook.pipelines.sweep_jobs import in_own_process
+    from closerlook.results.run_dir import RunDir
 
-    settings = OmegaConf.to_container(config, resolve=True)
-    run_dir = Path(settings["run_dir"])  # type: ignore[index,call-overload]
-    decision = plan(run_dir, settings, overwrite=config.overwrite, ckpt_path=config.ckpt_path)  # type: ignore[arg-type]
+    run = RunDir(Path(config.run_dir))
+    decision = plan(run, config)
     if decision.action in ("skip", "refuse"):
-        print(f"{decision.action}: {run_dir} ({decision.reason})")
+        print(f"{decision.action}: {run.root} ({decision.reason})")
         return None
     if not config.sweep.isolate or not hasattr(os, "fork"):
         return _run(config)
     _import_ahead()
-    return in_own_process(partial(_run_alone, config), run_dir)
+    return in_own_process(partial(_run_alone, config), run)
 
 
-def _run_alone(config: DictConfig) -> float | None:
+def _run_alone(config: TrainConfig) -> float | None:
     with one_clear_message(alone=True):
         return _run(config)
 
 
 def _import_ahead() -> None:
     """Import what every job needs once, in the process that they are forked from: seconds less per job."""
-    from importlib import import_module
-
-    for name in (
-        "pytorch_lightning",
-        "transformers",
-        "closerlook.callbacks.checkpoint",
-        "closerlook.callbacks.snapshot",
-    ):
-        import_module(name)
+    import closerlook.pipelines.fine_tune  # noqa: F401
 
 
 @quiet
-def _estimate(config: DictConfig) -> None:
-    from closerlook.cli.estimate import estimate_job
+def _estimate(config: TrainConfig) -> None:
+    from closerlook.cli.estimate_tables import estimate_job
 
     estimate_job(config)
 

@@ -10,14 +10,6 @@ from pathlib import Path
 from closerlook.data.data_errors import DataError
 from closerlook.data.readers.column_file import ENDINGS
 from closerlook.data.readers.conllu import CONLLU, ConlluWord, Sentence
-from closerlook.data.readers.hub_datasets import (
-    content_checksum,
-    files_of_folder,
-    is_saved,
-    read_hub,
-    read_other_folder,
-    read_saved,
-)
 from closerlook.data.readers.table import Table
 from closerlook.data.readers.table_files import TABLE_ENDINGS, ending_of, read_table
 from closerlook.data.task_settings import TaskSettings
@@ -64,20 +56,24 @@ def read_source(settings: TaskSettings) -> OwnSource:
         return _read_folder(path, settings)
     if path.is_file() or ending_of(path) in (*TABLE_ENDINGS, *_WORD_ENDINGS):
         return _read_files({settings.train_split: [path]}, settings)
-    tables = read_hub(settings)
+    from closerlook.data.readers import hub_datasets  # 1.3 s, for `datasets`: most tasks do without
+
+    tables = hub_datasets.read_hub(settings)
     used = {name: table for name, table in tables.items() if name in settings.split_names}
-    checksums = {f"{settings.dataset}:{name}": content_checksum(table) for name, table in used.items()}
+    checksums = {f"{settings.dataset}:{name}": hub_datasets.content_checksum(table) for name, table in used.items()}
     return OwnSource({name: [table] for name, table in tables.items()}, checksums)
 
 
 def _read_folder(folder: Path, settings: TaskSettings) -> OwnSource:
-    if is_saved(folder):
-        tables = read_saved(folder, settings)
+    from closerlook.data.readers import hub_datasets  # 1.3 s, for `datasets`: most tasks do without
+
+    if hub_datasets.is_saved(folder):
+        tables = hub_datasets.read_saved(folder, settings)
     else:
-        found = _word_files(folder, settings) or files_of_folder(folder, settings)
+        found = _files_by_name(folder, settings) or hub_datasets.files_of_folder(folder, settings)
         if all(ending_of(p) in (*TABLE_ENDINGS, *_WORD_ENDINGS) and p.is_file() for ps in found.values() for p in ps):
             return _read_files(found, settings, folder)
-        tables = read_other_folder(folder, settings)
+        tables = hub_datasets.read_other_folder(folder, settings)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     checksums = {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths}
     return OwnSource({name: [table] for name, table in tables.items()}, checksums)
@@ -100,18 +96,22 @@ def _read_files(paths: dict[str, list[Path]], settings: TaskSettings, folder: Pa
     return OwnSource(splits, checksums, list(dict.fromkeys(notes)))
 
 
-def _word_files(folder: Path, settings: TaskSettings) -> dict[str, list[Path]]:
-    """Files of words in a folder, by the split that their name holds: a treebank of Universal Dependencies, say."""
-    if settings.read_as == "text_classification":
+def _files_by_name(folder: Path, settings: TaskSettings) -> dict[str, list[Path]]:
+    """Files in a folder by the split that their name holds; nothing where the hub's conventions are needed.
+
+    These know neither treebanks of Universal Dependencies nor one format for training and another for the test.
+    """
+    if (folder / "README.md").is_file():
         return {}
     names = {"dev": "validation", "devel": "validation", "valid": "validation", "val": "validation"}
-    for endings in ((".conllu",), ENDINGS if settings.read_as == "token_classification" else ()):
+    of_words = settings.read_as != "text_classification"
+    for endings in ((".conllu",), TABLE_ENDINGS, ENDINGS) if of_words else (TABLE_ENDINGS,):
         found: dict[str, list[Path]] = {}
-        for path in sorted(folder.iterdir()):
-            match = _SPLIT_IN_NAME.search(path.name.lower())
-            if match and path.is_file() and ending_of(path) in endings:
+        paths = sorted(p for p in folder.iterdir() if p.is_file() and ending_of(p) in endings)
+        for path in paths:
+            if match := _SPLIT_IN_NAME.search(path.name.lower()):
                 found.setdefault(names.get(match[1], match[1]), []).append(path)
-        if found:
+        if found and sum(map(len, found.values())) == len(paths):
             return found
     return {}
 

@@ -9,12 +9,12 @@ from typing import Any
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _ITEM = re.compile(rf"\s*({_QUOTED}|[-+]?\d+(?:\.\d*)?|None|nan)\s*(,|(?=\s)|$)", re.DOTALL)
 _WRAPPED = re.compile(r"(?:(?:np\.)?array|list|tuple)\((.*?)(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
-_LOOKS_QUOTED = re.compile(r"[\[(]\s*['\"]")
+_LOOKS_QUOTED = re.compile(r"""(\[['"].*['"],?\]|\(['"].*['"],?\))""", re.DOTALL)
 
 
 def is_written_list(text: str) -> bool:
     """Whether a text is meant as a list of quoted values, rather than a text that happens to have brackets."""
-    return bool(_LOOKS_QUOTED.match(_unwrapped(text)))
+    return bool(_LOOKS_QUOTED.fullmatch(_unwrapped(text)))
 
 
 def parse_written_list(text: str) -> list[Any] | None:

@@ -57,8 +57,7 @@ class PooledEncoder(nn.Module):
         if self.facts.final_norm and self.final_norm:
             notes.append(
                 f"Layer {self.n_layers} is read after the model's final norm ({self.facts.final_norm}), the layers "
-                "below before it, on another scale: compare them with care, or store all before it with "
-                "snapshot.final_norm=false."
+                "below before it, on another scale; snapshot.final_norm=false reads all before it."
             )
         elif self.facts.final_norm:
             notes.append(f"All layers are read before the model's final norm ({self.facts.final_norm}).")

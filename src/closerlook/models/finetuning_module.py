@@ -12,9 +12,15 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAccuracy
 
 from closerlook.data.batching import IGNORED_LABEL, Batch
+from closerlook.data.entity_tags import entity_scores, marks_entities
+from closerlook.geometry.label_sums import LabelSums
 from closerlook.models.encoder import PooledEncoder
-from closerlook.models.macro_f1 import MacroF1
+from closerlook.models.label_metrics import MacroF1, Predictions
+from closerlook.models.live_separation import LabelSeparation
 from closerlook.models.model_error import ModelError
+
+SEPARATION = {"fisher_ratio": LabelSums.fisher_ratio, "cdnv": LabelSums.cdnv}
+"""Measures of the space in front of the head that minibatches add up."""
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 """Makes an optimizer from parameter groups, e.g. ``functools.partial(torch.optim.AdamW, lr=5e-5)``."""
@@ -23,9 +29,11 @@ OptimizerFactory = Callable[..., torch.optim.Optimizer]
 class FineTuningModule(pl.LightningModule):
     """Tunes an encoder and a linear head on labelled examples with cross-entropy.
 
-    Logs ``train/loss`` per update; ``val/loss``, ``val/accuracy``, ``val/macro_f1`` per epoch, and the
-    same under ``test/``. Accuracies are micro-averaged over examples. An example whose label training
-    never showed counts as an error; macro-F1 is over the training labels.
+    Logs ``train/loss`` per update; ``val/loss``, ``val/accuracy``, ``val/macro_f1`` per epoch, how far the labels stand
+    apart in front of the head (``val/fisher_ratio``, ``val/cdnv``), and the same under ``test/``. Accuracies are
+    micro-averaged over examples. An example whose label training never showed counts as an error; macro-F1 is over the
+    training labels. Where the labels of words mark entities (B-PER, I-PER, O), the test also logs precision, recall and
+    F1 of whole entities.
 
     Args:
         encoder: The encoder to tune.
@@ -69,7 +77,8 @@ class FineTuningModule(pl.LightningModule):
         if freeze_encoder:
             encoder.requires_grad_(False)
         self._forward = torch.compile(encoder) if compile_encoder else encoder
-        self.metrics = nn.ModuleDict({stage: _metrics(n_classes) for stage in ("val", "test")})
+        self.metrics = nn.ModuleDict({stage: _metrics(n_classes, encoder.n_features) for stage in ("val", "test")})
+        self._predictions: Predictions | None = None
 
     def forward(self, batch: Batch) -> Tensor:
         """(n_examples, n_classes) logits."""
@@ -91,12 +100,33 @@ class FineTuningModule(pl.LightningModule):
         """Update validation loss and metrics."""
         self._evaluate(batch, "val")
 
+    def on_test_start(self) -> None:
+        """Get ready to keep the test's predictions where entities are to be read from them."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        if self.encoder.level == "word" and data is not None and marks_entities(data.corpus.label_names):
+            self._predictions = Predictions(data.encoded("test").n_examples).to(self.device)
+
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Update test loss and metrics."""
-        self._evaluate(batch, "test")
+        predicted = self._evaluate(batch, "test")
+        if self._predictions is not None:
+            self._predictions.update(batch.example_index, predicted)
 
-    def _evaluate(self, batch: Batch, stage: str) -> None:
-        logits, labels = self(batch), batch.labels
+    def on_test_epoch_end(self) -> None:
+        """Log how many whole entities were found."""
+        if self._predictions is None:
+            return
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        examples = data.encoded("test").examples
+        tags = [data.corpus.label_names[index] for index in self._predictions.compute().tolist()]
+        scores = entity_scores(examples.text_ids, examples.labels, tags)
+        found = {"entity_precision": scores.precision, "entity_recall": scores.recall, "entity_f1": scores.f1}
+        self.log_dict({f"test/{name}": value for name, value in found.items() if value is not None})
+
+    def _evaluate(self, batch: Batch, stage: str) -> Tensor:
+        """Update the metrics of a stage; the predicted class indices."""
+        vectors, labels = self._forward(batch), batch.labels
+        logits = self.head(self.dropout(vectors))
         known = labels != IGNORED_LABEL
         predicted = logits.argmax(dim=-1)
         metrics = cast(dict[str, Any], self.metrics[stage])
@@ -107,8 +137,17 @@ class FineTuningModule(pl.LightningModule):
             self._refuse_divergence(loss, "validation" if stage == "val" else stage)
             metrics["loss"].update(loss, known.sum())
             metrics["macro_f1"].update(predicted[known], labels[known])
+            for name in SEPARATION:
+                metrics[name].update(vectors[known], labels[known])
         for name, metric in metrics.items():
-            self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True, prog_bar=stage == "val")
+            self.log(
+                f"{stage}/{name}",
+                metric,
+                on_step=False,
+                on_epoch=True,
+                prog_bar=stage == "val" and name not in SEPARATION,
+            )
+        return predicted
 
     def _refuse_divergence(self, loss: Tensor, stage: str) -> None:
         if torch.isfinite(loss):
@@ -160,13 +199,14 @@ class FineTuningModule(pl.LightningModule):
         ]
 
 
-def _metrics(n_classes: int) -> nn.ModuleDict:
-    """Accuracy over all examples (a label unseen in training is always an error) and macro-F1 over known labels."""
+def _metrics(n_classes: int, n_features: int) -> nn.ModuleDict:
+    """Accuracy over all examples (a label unseen in training is always an error), the rest over known labels."""
     return nn.ModuleDict(
         {
             "accuracy": BinaryAccuracy(validate_args=False),  # fed with "was it right?"
             "loss": MeanMetric(),
             "macro_f1": MacroF1(n_classes),
+            **{name: LabelSeparation(n_classes, n_features, measure) for name, measure in SEPARATION.items()},
         }
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Any
+
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from closerlook.models.model_error import ModelError
@@ -19,11 +21,7 @@ def position_limit(backbone: PreTrainedModel) -> int | None:
     """
     config = backbone.config.get_text_config()
     said = int(getattr(config, "max_position_embeddings", None) or -1)
-    tables = [
-        module.num_embeddings - _first_position(module)
-        for name, module in backbone.named_modules()
-        if isinstance(module, nn.Embedding) and ("position" in name or name.split(".")[-1] == "wpe")
-    ]
+    tables = [_rows(module) for name, module in backbone.named_modules() if _is_position_table(name, module)]
     if tables and said > 0:
         return min(*tables, said)
     if tables:
@@ -32,8 +30,15 @@ def position_limit(backbone: PreTrainedModel) -> int | None:
     return None if relative else said
 
 
-def _first_position(table: nn.Embedding) -> int:
-    return table.padding_idx + 1 if table.padding_idx is not None else int(getattr(table, "offset", 0))
+def _is_position_table(name: str, module: nn.Module) -> bool:
+    weight = getattr(module, "weight", None)
+    positions = "position" in name or name.split(".")[-1] == "wpe"
+    return positions and "Embedding" in type(module).__name__ and isinstance(weight, Tensor) and weight.ndim == 2
+
+
+def _rows(table: Any) -> int:
+    padding = getattr(table, "padding_idx", None)
+    return len(table.weight) - (padding + 1 if padding is not None else int(getattr(table, "offset", 0)))
 
 
 def input_limit(wanted: int | None, positions: int | None, tokenizer: PreTrainedTokenizerFast) -> int | None:

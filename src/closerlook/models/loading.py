@@ -30,7 +30,7 @@ class LoadedEncoder:
         revision: Commit on the hub, or the SHA-256 of the weights.
         checksums: SHA-256 of the files that decide what it computes, by name; empty for hub ids.
         facts: What it does, found out by running it.
-        n_embeddings: Number of token ids it has vectors for.
+        n_embeddings: Number of token ids it has vectors for; None = not known.
         sentence_pooling: ``model.sentence_pooling`` as it was set.
         recommended_pooling: The pooling that its files recommend, if they do.
         notes: Sentences for the user about what is odd.
@@ -42,7 +42,7 @@ class LoadedEncoder:
     revision: str
     checksums: dict[str, str]
     facts: EncoderFacts
-    n_embeddings: int
+    n_embeddings: int | None
     sentence_pooling: str
     recommended_pooling: str | None
     notes: tuple[str, ...]

@@ -41,15 +41,20 @@ def load_tokenizer(settings: ModelSettings, target: Path | str) -> PreTrainedTok
     return tokenizer
 
 
-def check_vocabulary(tokenizer: PreTrainedTokenizerFast, backbone: PreTrainedModel, name: str) -> tuple[int, list[str]]:
-    """The number of ids the encoder has vectors for, and what is odd about it.
+def check_vocabulary(
+    tokenizer: PreTrainedTokenizerFast, backbone: PreTrainedModel, name: str
+) -> tuple[int | None, list[str]]:
+    """The number of ids the encoder has vectors for (None where it has no such table), and what is odd about it.
 
     Special tokens may have none (T5's ``<extra_id_0>``, an added padding token): texts do not hold them.
 
     Raises:
         ModelError: The tokenizer gives ids for which the encoder has no vector.
     """
-    n_rows = len(cast(nn.Embedding, backbone.get_input_embeddings()).weight)
+    try:
+        n_rows = len(cast(nn.Embedding, backbone.get_input_embeddings()).weight)
+    except NotImplementedError:
+        return None, []
     ids = _ordinary_ids(tokenizer)
     if max(ids) >= n_rows:
         token = tokenizer.convert_ids_to_tokens(max(ids))

@@ -6,21 +6,36 @@ import logging
 import math
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
+from closerlook.callbacks.stopwatch import Stopwatch
+from closerlook.config import TrainConfig, config_dir
+from closerlook.data.datamodule import CorpusDataModule
+from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import SnapshotSettings
-from closerlook.pipelines.train import build, n_processes
+from closerlook.models.finetuning_module import FineTuningModule
+from closerlook.models.stored_space import (
+    Moment,
+    choose_examples,
+    choose_layers,
+    extract,
+    store_examples,
+    store_space,
+)
+from closerlook.pipelines.fine_tune import n_processes, prepare
+from closerlook.pipelines.instances import make
+from closerlook.probes.runner import plan_cells, run_probes
+from closerlook.probes.space_probe import Scope
+from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import RunInfo
-
-if TYPE_CHECKING:
-    from closerlook.data.datamodule import CorpusDataModule
-    from closerlook.models.finetuning_module import FineTuningModule
+from closerlook.results.store import ResultStore
 
 _TRAIN_LIMIT_S, _FORWARD_LIMIT_S = 20.0, 10.0
 _N_BATCHES = 24
@@ -93,36 +108,31 @@ class Estimate:
         return self.n_snapshots * self.snapshot_bytes + self.checkpoint_bytes
 
 
-def estimate(config: DictConfig) -> Estimate:
+def estimate(config: TrainConfig) -> Estimate:
     """Measure a few batches of a job and work out what the whole takes; nothing is written to its directory.
 
     The mean cost of a subword, padding included, is measured on batches of every length and multiplied by the
     job's number of subwords. Start-up (imports, reading the data, loading the encoder) is not included.
 
     Args:
-        config: A composed ``train`` configuration.
+        config: The settings of train.py.
 
     Raises:
         DataError: The data is missing or malformed.
         ModelError: The encoder cannot be loaded.
     """
-    import pytorch_lightning as pl
+    parts = prepare(config)
+    data, module, info, snapshot = parts.built.data, parts.module, parts.info, config.snapshot
+    processes = n_processes(config)
+    splits = choose_examples(data, snapshot.splits, snapshot.max_examples)
+    layers = choose_layers(snapshot.layers, info.n_layers)
+    size = snapshot.batch_size or config.finetuning.eval_batch_size
 
-    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    pl.seed_everything(settings["seed"], workers=True, verbose=False)
-    data, module, info = build(config, settings)
-    processes = n_processes(settings["trainer"])
-    snapshot = SnapshotSettings(**settings["snapshot"])
-    splits = {
-        split: data.stratified_subset(split, snapshot.max_examples) for split in snapshot.splits or ["train", "test"]
-    }
-    layers = tuple(snapshot.layers or range(info.n_layers + 1))
-    size = snapshot.batch_size or settings["finetuning"]["eval_batch_size"]
-
-    seconds, subwords, device, peak = _time_updates(config, module, data)
+    timed = _time_updates(config, module, data)
     epoch_subwords = _epoch_subwords(data)
-    train_s = seconds / subwords * epoch_subwords * info.n_epochs / processes
-    forward_s = _time_forward(module, data, splits, layers, size, device)
+    train_s = timed.seconds / timed.subwords * epoch_subwords * info.n_epochs / processes
+    space = _Sampled(module.to(timed.device).encoder.eval(), data, splits, layers, size)
+    forward_s = _time_forward(space)
     n_snapshots = len(snapshot_steps(info, snapshot)) if snapshot.enabled else 0
     n_stored = sum(map(len, splits.values()))
     evaluated = sum(
@@ -131,7 +141,7 @@ def estimate(config: DictConfig) -> Estimate:
     itemsize = np.dtype(snapshot.dtype).itemsize
     return Estimate(
         info=info,
-        device=device,
+        device=timed.device,
         n_examples={split: len(positions) for split, positions in splits.items()},
         n_snapshots=n_snapshots,
         n_layers=len(layers),
@@ -143,8 +153,8 @@ def estimate(config: DictConfig) -> Estimate:
         snapshot_s=forward_s * n_snapshots / processes,
         snapshot_bytes=n_stored * module.encoder.n_features * len(layers) * itemsize,
         checkpoint_bytes=_checkpoint_bytes(module) * (2 if "validation" in data.splits else 1),
-        peak_bytes=peak,
-        probes=_time_probes(module, data, splits, layers, n_snapshots, size, device),
+        peak_bytes=timed.peak_bytes,
+        probes=_time_probes(space, n_snapshots),
     )
 
 
@@ -158,32 +168,46 @@ def snapshot_steps(info: RunInfo, settings: SnapshotSettings) -> set[int]:
     return steps | ({0} if settings.before_training else set())
 
 
-def _time_updates(
-    config: DictConfig, module: FineTuningModule, data: CorpusDataModule
-) -> tuple[float, int, str, int | None]:
-    """Seconds and subwords of a few updates by Lightning itself, with the job's precision and optimizer."""
-    import torch
-    from hydra.utils import instantiate
+class _Updates(NamedTuple):
+    """A few updates: their seconds and subwords, the device, and the most GPU memory in use (None on a CPU)."""
 
-    from closerlook.callbacks.stopwatch import Stopwatch
+    seconds: float
+    subwords: int
+    device: str
+    peak_bytes: int | None
 
+
+def _time_updates(config: TrainConfig, module: FineTuningModule, data: CorpusDataModule) -> _Updates:
+    """A few updates by Lightning itself, with the job's precision and optimizer."""
     watch = Stopwatch(_TRAIN_LIMIT_S)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = instantiate(config.trainer, _convert_="object", _partial_=True)(
-            callbacks=[watch], logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            limit_train_batches=_N_BATCHES, limit_val_batches=0, max_epochs=1, devices=1, num_nodes=1,
-            strategy="auto", default_root_dir=folder, profiler=None,
-        )  # fmt: skip
-        level = logging.getLogger("pytorch_lightning").level
-        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+        trainer = make(
+            config.trainer,
+            "trainer",
+            callbacks=[watch],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            limit_train_batches=_N_BATCHES,
+            limit_val_batches=0,
+            max_epochs=1,
+            devices=1,
+            num_nodes=1,
+            strategy="auto",
+            default_root_dir=folder,
+            profiler=None,
+        )
+        chatter = logging.getLogger("pytorch_lightning")
+        level = chatter.level
+        chatter.setLevel(logging.ERROR)
         try:
             trainer.fit(module, datamodule=data)
         finally:
-            logging.getLogger("pytorch_lightning").setLevel(level)
+            chatter.setLevel(level)
     device = trainer.strategy.root_device
     peak = int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else None
     data.trainer = None
-    return watch.seconds, watch.subwords, str(device), peak
+    return _Updates(watch.seconds, watch.subwords, str(device), peak)
 
 
 def _epoch_subwords(data: CorpusDataModule) -> int:
@@ -193,27 +217,27 @@ def _epoch_subwords(data: CorpusDataModule) -> int:
     return int(sum(len(batch) * encoded.lengths[batch].max() for batch in loader.bucket_sampler.epoch_batches(0)))
 
 
-def _time_forward(
-    module: FineTuningModule,
-    data: CorpusDataModule,
-    splits: dict[str, np.ndarray],
-    layers: tuple[int, ...],
-    batch_size: int,
-    device: str,
-) -> float:
-    """Seconds of one snapshot, from a sample of its batches."""
-    from closerlook.callbacks.snapshot import extract
+class _Sampled(NamedTuple):
+    """The space that is stored: encoder, texts, positions of examples by split, layers, texts per forward pass."""
 
-    module.to(device).eval()
-    total = 0.0
-    for split, positions in splits.items():
-        batches = list(data.ordered_batches(split, example_subset=positions, batch_size=batch_size))
+    encoder: PooledEncoder
+    data: CorpusDataModule
+    chosen: dict[str, np.ndarray]
+    layers: tuple[int, ...]
+    batch_size: int
+
+
+def _time_forward(space: _Sampled) -> float:
+    """Seconds of one snapshot, from a sample of its batches."""
+    device, total = next(space.encoder.parameters()).device, 0.0
+    for split, positions in space.chosen.items():
+        batches = list(space.data.ordered_batches(split, example_subset=positions, batch_size=space.batch_size))
         spread = np.unique(np.linspace(0, len(batches) - 1, min(len(batches), _N_BATCHES // 2)).round().astype(int))
-        extract(module.encoder, batches[spread[len(spread) // 2]].to(device), layers)  # warm-up
+        extract(space.encoder, batches[spread[len(spread) // 2]].to(device), space.layers)  # warm-up
         spent, done = 0.0, 0
         for i in spread:
             start = time.perf_counter()
-            extract(module.encoder, batches[i].to(device), layers)
+            extract(space.encoder, batches[i].to(device), space.layers)
             spent += time.perf_counter() - start
             done += batches[i].input_ids.numel()
             if spent > _FORWARD_LIMIT_S:
@@ -227,23 +251,15 @@ def _checkpoint_bytes(module: FineTuningModule) -> int:
     return sum(p.numel() * p.element_size() * (3 if p.requires_grad else 1) for p in module.parameters())
 
 
-def _time_probes(
-    module: FineTuningModule,
-    data: CorpusDataModule,
-    splits: dict[str, np.ndarray],
-    layers: tuple[int, ...],
-    n_snapshots: int,
-    batch_size: int,
-    device: str,
-) -> tuple[ProbeEstimate, ...]:
+def _time_probes(space: _Sampled, n_snapshots: int) -> tuple[ProbeEstimate, ...]:
     """Probe parts of the last layer of two sizes, and go on from there by a power of the number of examples."""
     if not n_snapshots:
         return ()
-    n_train = len(splits.get("train", ()))
+    n_train = len(space.chosen.get("train", ()))
     sizes = [size for size in _PROBE_SIZES if size < n_train] or [n_train]
-    _probe_times(module, data, min(50, n_train), layers[-1], batch_size, device)  # imports, compilation
-    times = [_probe_times(module, data, size, layers[-1], batch_size, device) for size in sizes]
-    n_cells = len(layers) * n_snapshots
+    _probe_times(space, min(50, n_train))  # imports, compilation
+    times = [_probe_times(space, size) for size in sizes]
+    n_cells = len(space.layers) * n_snapshots
     found = []
     for name in PROBES:
         cells = [measured[name] for measured in times]
@@ -255,24 +271,25 @@ def _time_probes(
     return tuple(found)
 
 
-def _probe_times(
-    module: FineTuningModule, data: CorpusDataModule, size: int, layer: int, batch_size: int, device: str
-) -> dict[str, tuple[int, float]]:
+def _probe_times(space: _Sampled, size: int) -> dict[str, tuple[int, float]]:
     """By probe, the cells of one layer of one snapshot and their seconds, on ``size`` training examples."""
-    from hydra.utils import instantiate
-
-    from closerlook.config import config_dir
-    from closerlook.probes.runner import plan_cells, run_probes
-    from closerlook.probes.space_probe import Scope
-    from closerlook.representations.reader import SnapshotReader
-    from closerlook.results.store import ResultStore
-
+    data = space.data
     share = size / max(data.encoded("train").n_examples, 1)
     sizes = {"train": size, "test": max(1, round(share * data.encoded("test").n_examples))}
+    chosen = {split: data.stratified_subset(split, n) for split, n in sizes.items()}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        _store(
-            root, module, data, {s: data.stratified_subset(s, n) for s, n in sizes.items()}, layer, batch_size, device
+        store_examples(root, data, chosen)
+        last = space.layers[-1:]
+        store_space(
+            root,
+            Moment(0, 0.0),
+            space.encoder,
+            data,
+            chosen,
+            layers=last,
+            dtype="float32",
+            batch_size=space.batch_size,
         )
         reader = SnapshotReader(root)
         scope = Scope(reader.steps, reader.layers, tuple(reader.splits))
@@ -282,45 +299,3 @@ def _probe_times(
             work = plan_cells(reader, [probe], scope)
             found[name] = (len(work), run_probes(reader, work, ResultStore(root / name), n_jobs=1).seconds)
     return found
-
-
-def _store(
-    root: Path,
-    module: FineTuningModule,
-    data: CorpusDataModule,
-    subsets: dict[str, np.ndarray],
-    layer: int,
-    batch_size: int,
-    device: str,
-) -> None:
-    from closerlook.callbacks.snapshot import example_table
-    from closerlook.representations.writer import SnapshotWriter, publish, write_examples
-
-    n = {split: len(positions) for split, positions in subsets.items()}
-    n_features = dict.fromkeys(subsets, module.encoder.n_features)
-    for split, positions in subsets.items():
-        write_examples(root, split, example_table(data.encoded(split).examples, positions))
-    writer = SnapshotWriter(
-        root, 0, layers=(layer,), dtype="float32", rows={s: range(k) for s, k in n.items()}, n_features=n_features
-    )
-    for split, rows, vectors in _vectors(module, data, subsets, layer, batch_size, device):
-        writer.write(split, rows, vectors)
-    writer.close()
-    publish(root, 0, epoch=0.0, layers=(layer,), dtype="float32", n_features=n_features, n_examples=n)
-
-
-def _vectors(
-    module: FineTuningModule,
-    data: CorpusDataModule,
-    subsets: dict[str, np.ndarray],
-    layer: int,
-    batch_size: int,
-    device: str,
-) -> Iterator[tuple[str, np.ndarray, dict[int, np.ndarray]]]:
-    from closerlook.callbacks.snapshot import extract
-
-    for split, positions in subsets.items():
-        row_of = {int(position): i for i, position in enumerate(positions)}
-        for batch in data.ordered_batches(split, example_subset=positions, batch_size=batch_size):
-            rows = np.array([row_of[int(i)] for i in batch.example_index], dtype=np.int64)
-            yield split, rows, extract(module.encoder, batch.to(device), (layer,))

@@ -10,10 +10,10 @@ from typing import Any
 
 from closerlook.config import ProbeConfig
 from closerlook.files import replacing, write_json
-from closerlook.study.cells import StudyCell, cells_of
 from closerlook.study.claims import claims_of, headline
+from closerlook.study.conditions import Condition, conditions_of
 from closerlook.study.join import Study, load_study
-from closerlook.study.summary import StudySummary, summarise
+from closerlook.study.main_table import StudySummary, summarise
 from closerlook.study.verdicts import Claim
 
 PAGE_FILE = "study.html"
@@ -27,7 +27,7 @@ class StudyOutcome:
 
     Attributes:
         study: The runs and their joined table.
-        cells: Its cells: all seeds of one setting.
+        conditions: Its conditions: all seeds of one setting.
         summary: The main table and what is missing.
         claims: The paper's claims on these runs.
         page: The HTML page; None when none was asked for.
@@ -37,7 +37,7 @@ class StudyOutcome:
     """
 
     study: Study
-    cells: tuple[StudyCell, ...]
+    conditions: tuple[Condition, ...]
     summary: StudySummary
     claims: tuple[Claim, ...]
     page: Path | None
@@ -62,13 +62,13 @@ def study(config: ProbeConfig, *, problems: Mapping[str, str]) -> StudyOutcome:
     target = Path(config.output_dir or runs_dir)
     joined = load_study(runs_dir, config.select)
     joined = replace(joined, problems=(*joined.problems, *_new_problems(joined.problems, problems)))
-    cells = tuple(cells_of(joined))
-    summary, claims = summarise(joined, cells), claims_of(cells)
+    conditions = tuple(conditions_of(joined))
+    summary, claims = summarise(joined, conditions), claims_of(conditions)
     table_file, claims_file = target / TABLE_FILE, target / CLAIMS_FILE
     with replacing(table_file) as temporary:
         joined.table.to_parquet(temporary, index=False)
     write_json(claims_file, claims_json(joined, claims))
-    page = _page(target, joined, cells, summary, claims) if config.report else None
+    page = _page(target, joined, conditions, summary, claims) if config.report else None
     if (node := (config.logger or {}).get("wandb")) is not None:
         from closerlook.tracking.study_run import log_study
         from closerlook.tracking.wandb_settings import WandbSettings  # with wandb, which takes seconds to load
@@ -76,7 +76,7 @@ def study(config: ProbeConfig, *, problems: Mapping[str, str]) -> StudyOutcome:
         settings = WandbSettings.from_dict(dict(node) | ({"tags": config.tags} if config.tags else {}))
         log_study(settings, target, joined, summary, claims, page)
     seconds = time.perf_counter() - start
-    return StudyOutcome(joined, cells, summary, claims, page, table_file, claims_file, seconds)
+    return StudyOutcome(joined, conditions, summary, claims, page, table_file, claims_file, seconds)
 
 
 def _new_problems(known: Sequence[str], problems: Mapping[str, str]) -> list[str]:
@@ -96,8 +96,8 @@ def claims_json(joined: Study, claims: tuple[Claim, ...]) -> dict[str, Any]:
 
 
 def _page(
-    target: Path, joined: Study, cells: tuple[StudyCell, ...], summary: StudySummary, claims: tuple[Claim, ...]
+    target: Path, joined: Study, conditions: tuple[Condition, ...], summary: StudySummary, claims: tuple[Claim, ...]
 ) -> Path:
     from closerlook.report.study_page import build_study_page  # with plotly, which takes a second to load
 
-    return build_study_page(joined, cells, summary, claims, target / PAGE_FILE)
+    return build_study_page(joined, conditions, summary, claims, target / PAGE_FILE)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from pathlib import Path
 
-from closerlook.pipelines.run_state import RUNNING, read_state
+from closerlook.pipelines.run_state import RUNNING
 from closerlook.results.run import RunError, RunState
+from closerlook.results.run_dir import RunDir
 
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "NODE_RANK", "GROUP_RANK")
 _OWN = "CLOSERLOOK_LAUNCH"
@@ -39,7 +39,7 @@ def forget_launch() -> None:
     os.environ.pop(_OWN, None)
 
 
-def await_leader(run_dir: Path, wait_s: float = _WAIT_S) -> RunState:
+def await_leader(run: RunDir, wait_s: float = _WAIT_S) -> RunState:
     """What the first process decided.
 
     Raises:
@@ -47,11 +47,11 @@ def await_leader(run_dir: Path, wait_s: float = _WAIT_S) -> RunState:
     """
     wanted, end = launch_id(), time.monotonic() + wait_s
     while time.monotonic() < end:
-        state = read_state(run_dir)
+        state = run.state()
         if state is not None and state.status == RUNNING and state.launch == wanted:
             return state
         time.sleep(0.1)
     raise RunError(
-        f"waited {wait_s:.0f} s for the first process to start the run in {run_dir}: expected a state.json of this "
+        f"waited {wait_s:.0f} s for the first process to start the run in {run.root}: expected a state.json of this "
         "launch there. Is the folder on a disk that every machine sees?"
     )

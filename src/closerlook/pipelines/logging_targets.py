@@ -2,95 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from hydra.errors import InstantiationException
+from pytorch_lightning.loggers import Logger
 
+from closerlook.config import TrainConfig
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import SNAPSHOTS_FOLDER, RunError, RunInfo, RunResults
+from closerlook.tracking.artifacts import artifact_name, log_snapshots_artifact
+from closerlook.tracking.log_results import log_live, log_probed_run
+from closerlook.tracking.loggers import RunLogger, build_loggers
+from closerlook.tracking.wandb_run import open_run
+from closerlook.tracking.wandb_settings import WandbSettings
 
 
-def open_loggers(
-    stack: ExitStack, settings: dict[str, Any], run_dir: Path, info: RunInfo, *, job_type: str
-) -> list[Any]:
+def open_loggers(stack: ExitStack, config: TrainConfig, info: RunInfo) -> list[Logger]:
     """Open the configured loggers; ``stack`` closes them however the job ends.
 
     Args:
         stack: Closes what is opened here.
-        settings: The resolved configuration.
-        run_dir: The run's directory.
+        config: The settings.
         info: What the run is.
-        job_type: ``train`` or ``probe``.
-
-    Returns:
-        Lightning loggers.
 
     Raises:
         RunError: A package is missing, or a setting is wrong.
     """
-    from closerlook.tracking.loggers import build_loggers
-
-    nodes = settings.get("logger") or {}
-    run = _open_wandb(stack, nodes, settings, run_dir, info, job_type)
+    nodes, run_dir = config.logger or {}, Path(config.run_dir)
+    run = _open_wandb(stack, nodes, asdict(config), run_dir, info, "train")
     with _one_clear_error():
         return build_loggers(nodes, run_dir=run_dir, info=info, run=run)
 
 
-def check_loggers(settings: dict[str, Any], run_dir: Path, info: RunInfo) -> None:
+def check_loggers(config: TrainConfig, info: RunInfo) -> None:
     """Find mistakes in the loggers' settings before anything is written.
 
     Raises:
         RunError: A package is missing, or a setting is wrong.
     """
-    from closerlook.tracking.loggers import build_loggers
-    from closerlook.tracking.wandb_settings import WandbSettings
-
-    nodes = dict(settings.get("logger") or {})
+    nodes = dict(config.logger or {})
     with _one_clear_error():
         if (wandb := nodes.pop("wandb", None)) is not None:
             WandbSettings.from_dict(wandb)
-        build_loggers(nodes, run_dir=run_dir, info=info)  # Lightning's loggers write with the first metric
+        build_loggers(nodes, run_dir=Path(config.run_dir), info=info)  # Lightning's loggers write with the first metric
 
 
 @contextmanager
 def _one_clear_error() -> Iterator[None]:
-    from hydra.errors import InstantiationException
-
     try:
         yield
     except (ImportError, ValueError, TypeError, InstantiationException) as error:
         cause = " ".join(str(error).split())
-        raise RunError(
-            cause
-            if cause.startswith("logger.")
-            else f"the logger cannot be set up: {cause}. Expected the settings of "
-            "one of conf/logger/, e.g. logger=wandb, csv, tensorboard or none"
-        ) from error
+        if not cause.startswith("logger."):
+            cause = (
+                f"the logger cannot be set up: {cause}. Expected the settings of one of conf/logger/, "
+                "e.g. logger=wandb, csv, tensorboard or none"
+            )
+        raise RunError(cause) from error
 
 
 def _open_wandb(
-    stack: ExitStack, nodes: dict[str, Any], settings: dict[str, Any], run_dir: Path, info: RunInfo, job_type: str
+    stack: ExitStack, nodes: Mapping[str, Any], config: dict[str, Any], run_dir: Path, info: RunInfo, job_type: str
 ) -> Any:
     if nodes.get("wandb") is None:
         return None
-    from closerlook.tracking.wandb_run import open_run
-    from closerlook.tracking.wandb_settings import WandbSettings
-
     with _one_clear_error():
-        wandb_settings = WandbSettings.from_dict(nodes["wandb"])
-    return stack.enter_context(open_run(wandb_settings, run_dir=run_dir, info=info, config=settings, job_type=job_type))
+        settings = WandbSettings.from_dict(nodes["wandb"])
+    return stack.enter_context(open_run(settings, run_dir=run_dir, info=info, config=config, job_type=job_type))
 
 
 def live_sink(loggers: list[Any]) -> Callable[[pd.DataFrame], None]:
     """Send tables of live probes to every logger that takes metrics."""
 
     def sink(table: pd.DataFrame) -> None:
-        from closerlook.tracking.log_results import log_live
-
         for logger in loggers:
             log_live(logger, table)
 
@@ -99,9 +89,6 @@ def live_sink(loggers: list[Any]) -> Callable[[pd.DataFrame], None]:
 
 def log_snapshots(loggers: list[Any], run_dir: Path, info: RunInfo) -> None:
     """Record the snapshots as an output of the W&B run, if there is one."""
-    from closerlook.tracking.artifacts import artifact_name, log_snapshots_artifact
-    from closerlook.tracking.loggers import RunLogger
-
     folder = run_dir / SNAPSHOTS_FOLDER
     for logger in loggers:
         if isinstance(logger, RunLogger):
@@ -114,9 +101,6 @@ def track_results(settings: dict[str, Any], run_dir: Path, results: RunResults) 
     nodes = settings.get("logger") or {}
     if nodes.get("wandb") is None:
         return
-    from closerlook.tracking.log_results import log_probed_run
-    from closerlook.tracking.wandb_settings import WandbSettings
-
     with _one_clear_error():
         wandb_settings = WandbSettings.from_dict(nodes["wandb"])
     log_probed_run(wandb_settings, results, settings, snapshot_digests(run_dir / SNAPSHOTS_FOLDER))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -67,46 +69,56 @@ class VectorsOutcome:
     released_files: Path
 
 
-def probe_vectors(config: ProbeConfig) -> list[VectorsOutcome]:
+def probe_vectors(config: ProbeConfig) -> Iterator[VectorsOutcome]:
     """Probe ``vectors``, or every layer of ``released_dir``.
 
     Args:
         config: Settings of probe.py.
 
-    Returns:
-        One outcome per set of vectors.
+    Yields:
+        One outcome per set of vectors, as soon as its results are on disk.
 
     Raises:
-        RunError: A file is missing or malformed, or settings do not go together.
+        RunError: A file is missing or malformed, or settings do not go together; of several layers, the others are
+            probed first.
     """
-    output = Path(config.output_dir or "probed_vectors")
-    try:
-        spaces = _own_files(config) if config.vectors is not None else _released(config)
-    except (OSError, ValueError, MemoryError) as error:
-        raise RunError(f"{error}") from error
-    return [_probe(space, RunDir(output / space.name), config) for space in spaces]
+    output, refused = Path(config.output_dir or "probed_vectors"), []
+    for name, read in _spaces(config):
+        try:
+            yield _probe(read(), RunDir(output / name), config)
+        except (OSError, ValueError, ArithmeticError, MemoryError) as error:
+            why = str(error) or type(error).__name__
+            refused.append(why if config.vectors is not None else f"{name}: {why}")
+    if refused:
+        raise RunError("; ".join(refused))
 
 
-def _own_files(config: ProbeConfig) -> list[_Space]:
-    path = Path(str(config.vectors))
-    read = read_vectors(path, config.labels)
-    return [_Space(path.stem, read.X, read.y)]
-
-
-def _released(config: ProbeConfig) -> list[_Space]:
+def _spaces(config: ProbeConfig) -> Iterator[tuple[str, Callable[[], _Space]]]:
+    """The names of the spaces, and what reads each."""
+    if config.vectors is not None:
+        path = Path(config.vectors)
+        yield path.stem, lambda: _own_files(path, config.labels)
+        return
     folder = Path(str(config.released_dir))
-    spaces: list[_Space] = []
     for split in config.splits:
         try:
             names = released_embeddings(folder, split)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             if split == "train":
-                raise
+                raise RunError(str(error)) from error
             continue  # the released code probes one split at a time: a folder without test is whole
         for name in names:
-            read = read_released(folder, split=split, embeddings=name)
-            spaces.append(_Space(f"{split}/{name}", read.X, read.y, read.tags))
-    return spaces
+            yield f"{split}/{name}", partial(_released, folder, split, name)
+
+
+def _own_files(path: Path, labels: str | None) -> _Space:
+    read = read_vectors(path, labels)
+    return _Space(path.stem, read.X, read.y)
+
+
+def _released(folder: Path, split: str, name: str) -> _Space:
+    read = read_released(folder, split=split, embeddings=name)
+    return _Space(f"{split}/{name}", read.X, read.y, read.tags)
 
 
 def _probe(space: _Space, output: RunDir, config: ProbeConfig) -> VectorsOutcome:
@@ -114,10 +126,7 @@ def _probe(space: _Space, output: RunDir, config: ProbeConfig) -> VectorsOutcome
     size = RELEASED_MIN_CLUSTER_SIZE if config.as_released else int(direct.get("min_cluster_size", 1))
     n_labels = len(set(space.y.tolist()))
     log.info("probing %s: %d vectors of %d features, %d labels", space.name, *space.X.shape, n_labels)
-    try:
-        probe = DirectProbe(min_cluster_size=size, n_jobs=config.n_jobs).fit(space.X, space.y)
-    except (ValueError, ArithmeticError) as error:
-        raise RunError(f"{space.name} cannot be probed: {error}") from error
+    probe = DirectProbe(min_cluster_size=size, n_jobs=config.n_jobs).fit(space.X, space.y)
     found = from_probe(probe)
     key = CellKey(Place("direct", 0, "train", 0), f"min_cluster_size={size}")
     store = output.store()

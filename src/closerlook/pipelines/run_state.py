@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
+import logging
 import os
 import platform
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from closerlook.callbacks.checkpoint_file import CHECKPOINTS_FOLDER, LAST_FILE, check_checkpoint
-from closerlook.config import identity
-from closerlook.results.run import (
-    CONFIG_FILE,
-    HISTORY_FILE,
-    REPORT_FILE,
-    RESULTS_FOLDER,
-    SNAPSHOTS_FOLDER,
-    RunError,
-    RunState,
-)
-from closerlook.results.run_dir import RUN_FILE, RunDir
+from closerlook.callbacks.checkpoint_file import check_checkpoint
+from closerlook.config import TrainConfig, identity, stored
+from closerlook.locks import HeldError, locked
+from closerlook.results.run import RunError, RunState
+from closerlook.results.run_dir import RunDir
 
-STATE_FILE = "state.json"
-LOCK_FILE = ".lock"
+log = logging.getLogger(__name__)
+
 RUNNING, FINISHED, FAILED, INTERRUPTED = "running", "finished", "failed", "interrupted"
-_OUTPUTS = (
-    CHECKPOINTS_FOLDER,
-    SNAPSHOTS_FOLDER,
-    RESULTS_FOLDER,
-    "cross",  # other tasks seen by this run's encoder
-    "random_encoder",  # its untrained twin
-    RUN_FILE,
-    CONFIG_FILE,
-    HISTORY_FILE,
-    REPORT_FILE,
-    STATE_FILE,
-    "checksums.json",
-    "wandb",
-)
 
 
 @dataclass(frozen=True)
@@ -62,70 +41,90 @@ class Decision:
     reason: str = ""
 
 
-def identity_digest(config: dict[str, Any]) -> str:
+def identity_digest(config: TrainConfig) -> str:
     """Digest of the settings that decide what a run computes."""
     content = json.dumps(identity(config), sort_keys=True, default=str)
     return hashlib.sha256(content.encode("utf-8")).hexdigest()[:16]
 
 
-def read_state(run_dir: Path) -> RunState | None:
-    """See :meth:`RunDir.state`."""
-    return RunDir(run_dir).state()
-
-
-def write_state(run_dir: Path, status: str, digest: str, **details: str) -> None:
+def write_state(run: RunDir, status: str, digest: str, **details: str) -> None:
     """Record the state of a run directory, all or nothing.
 
     Args:
-        run_dir: The run's directory.
+        run: The run.
         status: See :class:`RunState`.
         digest: Digest of the settings.
         **details: Other fields of :class:`RunState`.
     """
     changed = datetime.now(UTC).isoformat(timespec="milliseconds")
     state = RunState(status, digest, changed, pid=os.getpid(), host=platform.node(), **details)
-    RunDir(run_dir).save_state(state)
+    run.save_state(state)
 
 
-def plan(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path: str | None) -> Decision:
-    """What :func:`decide` would do; nothing is changed and nothing raised.
+def plan(run: RunDir, config: TrainConfig) -> Decision:
+    """What :func:`decide` would do; nothing is changed.
 
     Args:
-        run_dir: The run's directory.
-        config: The resolved configuration.
-        overwrite: Delete what an earlier run left.
-        ckpt_path: A checkpoint the user asks for; ``last`` is the directory's own.
+        run: The run's directory.
+        config: The settings; ``ckpt_path=last`` is the directory's own last checkpoint.
+
+    Raises:
+        RunError: What the directory says of itself cannot be read.
     """
-    last = run_dir / CHECKPOINTS_FOLDER / LAST_FILE
-    if ckpt_path is not None:
-        checkpoint = last if ckpt_path == "last" else Path(ckpt_path)
-        if not checkpoint.is_file():
-            return Decision(
-                "refuse", reason=f"ckpt_path={ckpt_path}: no such file {checkpoint}. Leave it null to start anew"
-            )
-        return Decision("resume", checkpoint, f"from ckpt_path={ckpt_path}")
-    computed = has_computed(run_dir)
-    if overwrite:
-        return Decision("start", reason="overwrite=true deletes what is there" if computed else "nothing there")
-    state = read_state(run_dir)
-    if state is None or not computed:
-        return Decision("start", reason="nothing there" if state is None else _ended(state))
-    if state.identity != identity_digest(config) and _differences(run_dir, config):
+    if config.ckpt_path is not None:
+        checkpoint = run.last_checkpoint if config.ckpt_path == "last" else Path(config.ckpt_path)
+        if checkpoint.is_file():
+            return Decision("resume", checkpoint, f"from ckpt_path={config.ckpt_path}")
+        return Decision(
+            "refuse", reason=f"ckpt_path={config.ckpt_path}: no such file {checkpoint}. Leave it null to start anew"
+        )
+    computed = has_computed(run)
+    if computed and not has_record(run):
         return Decision(
             "refuse",
-            reason=f"{run_dir} holds a run with other settings: {_differences(run_dir, config)}. "
+            reason=f"{run.root} holds {_listed(run)}, but neither run.json nor state.json, so these may not be "
+            "closerlook's, and nothing of them is deleted. Choose another directory (hydra.run.dir=...)",
+        )
+    if config.overwrite:
+        return Decision("start", reason="overwrite=true deletes what is there" if computed else "nothing there")
+    state = run.state()
+    if not computed:
+        return Decision("start", reason="nothing there" if state is None else _ended(state))
+    if state is None:
+        return Decision(
+            "refuse",
+            reason=f"{run.root} holds {_listed(run)} of a run, but no state.json, which says how it ended (a partial "
+            "copy?). Copy it whole, or delete what is there with overwrite=true",
+        )
+    if state.identity != identity_digest(config) and (changed := _differences(run, config)):
+        return Decision(
+            "refuse",
+            reason=f"{run.root} holds a run with other settings: {changed}. "
             "Choose another seed or paths.runs_dir, or delete its results with overwrite=true",
         )
     if state.status == FINISHED:
         return Decision("skip", reason="finished with the same settings")
-    if last.is_file():
-        return Decision("resume", last, _ended(state))
+    if run.last_checkpoint.is_file():
+        return Decision("resume", run.last_checkpoint, _ended(state))
     return Decision("start", reason=f"{_ended(state)}, before its first checkpoint")
 
 
-def has_computed(run_dir: Path) -> bool:
-    """Whether an earlier run has left something that took time to compute."""
-    return any((run_dir / name).exists() for name in (CHECKPOINTS_FOLDER, SNAPSHOTS_FOLDER))
+def has_computed(run: RunDir) -> bool:
+    """Whether there is something in the directory that took time to compute."""
+    return any(folder.exists() for folder in (run.checkpoints, run.snapshots, run.results))
+
+
+def has_record(run: RunDir) -> bool:
+    """Whether the directory says of itself that a run of closerlook was written into it."""
+    return run.state_file.is_file() or run.info_file.is_file()
+
+
+def _listed(run: RunDir) -> str:
+    """What of a run is there, for people."""
+    found = [
+        f"{name}/ ({len(list((run.root / name).iterdir()))} entries)" for name in _OWN if (run.root / name).is_dir()
+    ]
+    return ", ".join(found)
 
 
 def _ended(state: RunState) -> str:
@@ -137,30 +136,24 @@ def _ended(state: RunState) -> str:
     return {RUNNING: "killed", FINISHED: "its outputs were deleted"}.get(state.status, state.status)
 
 
-def decide(run_dir: Path, config: dict[str, Any], *, overwrite: bool, ckpt_path: str | None) -> Decision:
+def decide(run: RunDir, config: TrainConfig) -> Decision:
     """Start, resume or skip; nothing that an earlier run computed is deleted yet, see :func:`clear`.
-
-    Args:
-        run_dir: The run's directory.
-        config: The resolved configuration.
-        overwrite: Delete what an earlier run left.
-        ckpt_path: A checkpoint the user asks for; ``last`` is the directory's own.
 
     Raises:
         RunError: The directory holds another configuration, or the checkpoint does not exist or is damaged.
     """
-    decision = plan(run_dir, config, overwrite=overwrite, ckpt_path=ckpt_path)
+    decision = plan(run, config)
     if decision.action == "refuse":
         raise RunError(decision.reason)
     if decision.checkpoint is not None:
         check_checkpoint(decision.checkpoint)
     if decision.action != "skip":
-        discard_temporaries(run_dir)
+        discard_temporaries(run)
     return decision
 
 
 @contextmanager
-def only_process(run_dir: Path) -> Iterator[None]:
+def only_process(run: RunDir) -> Iterator[None]:
     """Hold the run directory: two processes that write into one would mix their runs.
 
     The operating system lets go of it when the process ends, however it ends.
@@ -168,39 +161,77 @@ def only_process(run_dir: Path) -> Iterator[None]:
     Raises:
         RunError: Another process is at work in it.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / LOCK_FILE).open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            state = read_state(run_dir)
-            who = f"process {state.pid} on {state.host}" if state else "another process"
-            raise RunError(
-                f"{who} is at work in {run_dir}: two cannot write into one run. Wait for it, or end it first"
-            ) from None
-        yield
+    try:
+        with locked(run.lock_file, wait=False):
+            yield
+    except HeldError:
+        state = run.state()
+        who = f"process {state.pid} on {state.host}" if state else "another process"
+        raise RunError(
+            f"{who} is at work in {run.root}: two cannot write into one run. Wait for it, or end it first"
+        ) from None
 
 
-def discard_temporaries(run_dir: Path) -> None:
+def discard_temporaries(run: RunDir) -> None:
     """Delete the half-written files of a killed process; no reader ever took them for whole."""
-    for folder in (run_dir, run_dir / CHECKPOINTS_FOLDER, run_dir / RESULTS_FOLDER, run_dir / SNAPSHOTS_FOLDER):
+    for folder in (run.root, run.checkpoints, run.results, run.snapshots):
         for path in folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
 
 
-def clear(run_dir: Path) -> None:
-    """Delete what a run wrote; files that are not closerlook's stay."""
-    for name in _OUTPUTS:
-        path = run_dir / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+_OWN = {
+    "checkpoints": ("*.ckpt", ".*.tmp"),
+    "snapshots": ("step-*", ".writing-*", "examples", ".*.tmp"),
+    "results": ("cells.jsonl", "results.parquet", "made.json", ".lock*", ".*.tmp"),
+    "wandb": ("run-*", "offline-run-*", "latest-run", "debug*.log", "data", "cache", "artifacts", "settings"),
+}
+"""What closerlook and W&B write into the folders of a run; whatever else is there is the user's."""
 
 
-def _differences(run_dir: Path, config: dict[str, Any]) -> str:
+def clear(run: RunDir) -> None:
+    """Delete what a run wrote, as its ``run.json`` or ``state.json`` says that it did; other files stay.
+
+    A link is taken away, never what it points to. The state goes first and the description last: a run that is killed
+    while it is deleted is not taken for a finished one, and can still be known for what it is.
+    """
+    run.state_file.unlink(missing_ok=True)
+    for task in run.cross_folder.glob("*/cross.json"):
+        _clear_folders(task.parent)
+        _remove(task.parent)
+    if run.random_encoder.root.is_dir():
+        _clear_folders(run.random_encoder.root)
+        _remove(run.random_encoder.root)
+    _clear_folders(run.root)
+    for file in (run.report_file, run.history_file, run.checksums_file, run.config_file, run.info_file):
+        file.unlink(missing_ok=True)
+
+
+def _clear_folders(root: Path) -> None:
+    if root.is_symlink() or root.parent.is_symlink():
+        return
+    for name, patterns in _OWN.items():
+        folder = root / name
+        if folder.is_symlink():
+            log.warning("%s is a link: it is taken away, and %s is left as it is", folder, folder.readlink())
+            folder.unlink()
+            continue
+        for path in {path for pattern in patterns for path in folder.glob(pattern)}:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder if it is empty."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _differences(run: RunDir, config: TrainConfig) -> str:
     """What is set otherwise; empty when only an earlier version of closerlook counted more into the digest."""
-    before, now = _flat(identity(RunDir(run_dir).config())), _flat(identity(config))
+    before, now = _flat(identity(stored(run.root))), _flat(identity(config))
     changed = [
         f"{key} was {before.get(key)}, now {now.get(key)}"
         for key in sorted(before.keys() | now.keys())

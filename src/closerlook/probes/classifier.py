@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
+from scipy.stats import t as student_t
 
 from closerlook import measures as m
-from closerlook.geometry.confidence import wilson_interval
+from closerlook.geometry.confidence import Interval, wilson_interval
 from closerlook.probes.space_probe import Finding, Scope, TrainTestProbe, Where, where
-from closerlook.probing.classifier_probe import linear_probe, majority_baseline
+from closerlook.probing.classifier_probe import INVERSE_WEIGHTS, N_FOLDS, LinearSettings, linear_probe
 from closerlook.probing.classifier_result import ClassifierResult
-from closerlook.probing.control_task import selectivity
+from closerlook.probing.control_task import TypedExamples, selectivity
+from closerlook.probing.mlp_settings import Halving, MLPTraining
 from closerlook.probing.online_code import online_code_length
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import ResultRow
@@ -22,8 +24,6 @@ from closerlook.results.store import CellKey
 
 if TYPE_CHECKING:
     from closerlook.probing.mlp_result import MLPResult
-
-_Z95 = 1.959963984540054
 
 
 class TrainTestData(NamedTuple):
@@ -49,15 +49,13 @@ class Score(NamedTuple):
         accuracy: Share of right answers.
         macro_f1: F1 averaged over labels.
         note: How it was made.
-        low: Lower end of the accuracy's interval.
-        high: Upper end.
+        interval: The accuracy's 95 % interval.
     """
 
     accuracy: float
     macro_f1: float
     note: str
-    low: float
-    high: float
+    interval: Interval
 
 
 @dataclass(frozen=True)
@@ -65,25 +63,29 @@ class LinearClassifierAnalysis(TrainTestProbe):
     """Multinomial logistic regression; one cell per snapshot and layer, measured on the test split.
 
     Attributes:
-        C: Inverse L2 weight.
+        C: Inverse L2 weight; None = chosen from ``Cs`` by cross-validation on the training split.
+        Cs: What to choose from.
+        n_folds: Folds of the cross-validation.
         standardize: Centre and scale by the training split's statistics.
         max_iter: L-BFGS iterations.
     """
 
-    C: float = 1.0
+    C: float | None = None
+    Cs: tuple[float, ...] = INVERSE_WEIGHTS
+    n_folds: int = N_FOLDS
     standardize: bool = True
     max_iter: int = 1000
     name: str = "linear"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Accuracy, macro-F1 and confusion counts of one layer of one snapshot."""
         data, at = read_train_test(reader, key), where(reader, key)
-        found = linear_probe(*data, C=self.C, standardize=self.standardize, max_iter=self.max_iter)
-        note = "" if found.converged else f"not converged after {self.max_iter} iterations"
+        settings = LinearSettings(self.C, self.Cs, self.n_folds, self.standardize, self.max_iter)
+        found = linear_probe(*data, settings)
         interval = wilson_interval(found.accuracy * len(data.y_test), len(data.y_test))
-        score = Score(found.accuracy, found.macro_f1, note, interval.low, interval.high)
-        return [*_score_rows(at, score, data), *_confusion_rows(at, found)]
+        score = Score(found.accuracy, found.macro_f1, found.setting, interval)
+        return [*_score_rows(at, score, found), *_confusion_rows(at, found)]
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class MLPAnalysis(TrainTestProbe):
         halving: End poor cells of the grid early; a deviation from the paper that buys time.
         halving_factor: One cell in so many goes on at each rung.
         halving_epochs: Epochs of the first rung.
+        halving_min_cells: Cells that are always trained to their end.
         device: torch device.
         random_state: Seed.
     """
@@ -117,24 +120,25 @@ class MLPAnalysis(TrainTestProbe):
     halving: bool = False
     halving_factor: int = 4
     halving_epochs: int = 5
+    halving_min_cells: int = 8
     device: str = "cpu"
     random_state: int = 0
     name: str = "mlp"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Mean accuracy over the initialisations, with its standard deviation."""
         data, at = read_train_test(reader, key), where(reader, key)
         best, note = self._search(data) if self.grid else self._fit(data)
-        spread = 0.0 if math.isnan(best.accuracy_std) else best.accuracy_std
+        spread = None if math.isnan(best.accuracy_std) else best.accuracy_std
+        why = "over initialisations" if spread is not None else "one initialisation has no spread"
         return [
-            *_score_rows(at, _score(best, note, len(data.y_test)), data),
-            ResultRow(*at, m.ACCURACY_STD, value=spread, n=self.n_seeds, note="over initialisations"),
+            *_score_rows(at, _score(best, note), best.runs[0]),
+            ResultRow(*at, m.ACCURACY_STD, value=spread, n=self.n_seeds, note=why),
         ]
 
     def _fit(self, data: TrainTestData) -> tuple[MLPResult, str]:
         from closerlook.probing.mlp_grid import mlp_probe  # with torch, which takes seconds to load
-        from closerlook.probing.mlp_settings import MLPTraining
 
         best = mlp_probe(
             *data,
@@ -148,7 +152,6 @@ class MLPAnalysis(TrainTestProbe):
 
     def _search(self, data: TrainTestData) -> tuple[MLPResult, str]:
         from closerlook.probing.mlp_grid import mlp_grid  # with torch, which takes seconds to load
-        from closerlook.probing.mlp_settings import Halving, MLPTraining
 
         found = mlp_grid(
             *data,
@@ -157,12 +160,15 @@ class MLPAnalysis(TrainTestProbe):
             heldout_fraction=self.heldout_fraction,
             n_seeds=self.n_seeds,
             random_state=self.random_state,
-            halving=Halving(self.halving_factor, self.halving_epochs) if self.halving else None,
+            halving=self._halving(),
             training=MLPTraining(max_iter=self.max_iter, device=self.device),
         )
         n_cells = f"{len(found.cells)} cells ({found.search} search)"
         note = f"hidden {found.best.hidden}, alpha {found.best.alpha:g}, best of {n_cells} on held-out training data"
         return found.best, note if not found.n_not_converged else f"{note}; {found.n_not_converged} cells not converged"
+
+    def _halving(self) -> Halving | None:
+        return Halving(self.halving_factor, self.halving_epochs, self.halving_min_cells) if self.halving else None
 
 
 @dataclass(frozen=True)
@@ -171,30 +177,26 @@ class SelectivityAnalysis(TrainTestProbe):
 
     Attributes:
         n_controls: Control tasks.
-        C: Inverse L2 weight of the linear probe.
+        C: Inverse L2 weight of the linear probe; None = chosen by cross-validation, for each task anew.
         random_state: Seed of the control labels.
     """
 
     n_controls: int = 3
-    C: float = 1.0
+    C: float | None = None
     random_state: int = 0
     name: str = "selectivity"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Selectivity of one layer; the control labels go by the lower-cased form of an example."""
-        X, y, X_test, y_test = read_train_test(reader, key)
+        data = read_train_test(reader, key)
         forms, test_forms = (reader.examples(split).form.str.lower().tolist() for split in ("train", "test"))
         found = selectivity(
-            X,
-            y,
-            forms,
-            X_test,
-            y_test,
-            test_forms,
+            TypedExamples(data.X, data.y, forms),
+            TypedExamples(data.X_test, data.y_test, test_forms),
             n_controls=self.n_controls,
             random_state=self.random_state,
-            C=self.C,
+            settings=LinearSettings(C=self.C),
         )
         note = f"{found.seen_type_share:.0%} of the test types occur in training; control: mean control accuracy"
         return [
@@ -243,22 +245,15 @@ def read_train_test(reader: SnapshotReader, key: CellKey) -> TrainTestData:
     return TrainTestData(X, reader.labels("train"), X_test, reader.labels("test"))
 
 
-def _score_rows(at: Where, score: Score, data: TrainTestData) -> list[ResultRow]:
+def _score_rows(at: Where, score: Score, found: ClassifierResult) -> list[ResultRow]:
     """Accuracy with its 95 % interval and the majority baseline as its control, and macro-F1."""
-    n, majority = len(data.y_test), majority_baseline(data.y, data.y_test).accuracy
-    accuracy = ResultRow(
-        *at,
-        m.ACCURACY,
-        value=score.accuracy,
-        low=score.low,
-        high=score.high,
-        n=n,
-        control=majority,
-        note=score.note,
-    )
+    n, majority = int(found.confusion.sum()), found.majority_accuracy
+    low, high = score.interval.low, score.interval.high
+    unseen = f"{found.n_unseen} test examples have labels that training never shows" if found.n_unseen else ""
+    note = "; ".join(filter(None, (score.note, unseen)))
     return [
-        accuracy,
-        ResultRow(*at, m.MACRO_F1, value=score.macro_f1, n=n, note=score.note),
+        ResultRow(*at, m.ACCURACY, value=score.accuracy, low=low, high=high, n=n, control=majority, note=note),
+        ResultRow(*at, m.MACRO_F1, value=score.macro_f1, n=n, note=note),
         ResultRow(*at, m.MAJORITY_ACCURACY, value=majority, n=n),
     ]
 
@@ -272,10 +267,11 @@ def _confusion_rows(at: Where, found: ClassifierResult) -> list[ResultRow]:
     ]
 
 
-def _score(best: MLPResult, note: str, n_test: int) -> Score:
-    """Mean +- 1.96 standard errors over the initialisations; for a single one the interval of its share."""
-    if math.isnan(best.accuracy_std):
-        interval = wilson_interval(best.accuracy * n_test, n_test)
-        return Score(best.accuracy, best.macro_f1, note, interval.low, interval.high)
-    half = _Z95 * best.accuracy_std / math.sqrt(len(best.runs))
-    return Score(best.accuracy, best.macro_f1, note, best.accuracy - half, best.accuracy + half)
+def _score(best: MLPResult, note: str) -> Score:
+    """Student's t interval over the initialisations, whose chance it holds; for one of them, that of a share."""
+    n_test, n_runs = int(best.runs[0].confusion.sum()), len(best.runs)
+    if n_runs == 1:
+        return Score(best.accuracy, best.macro_f1, note, wilson_interval(best.accuracy * n_test, n_test))
+    half = float(student_t.ppf(0.975, n_runs - 1)) * best.accuracy_std / math.sqrt(n_runs)
+    note = f"{note}; interval over {n_runs} initialisations"
+    return Score(best.accuracy, best.macro_f1, note, Interval(best.accuracy - half, best.accuracy + half))

@@ -7,20 +7,17 @@ test set by neither: that the probe does better on subtest is what tuning memori
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from closerlook import measures as m
 from closerlook.geometry.confidence import newcombe_interval, wilson_interval
 from closerlook.probes.classifier import TrainTestData, read_train_test
 from closerlook.probes.space_probe import TRAIN_TEST, Finding, Scope, TrainTestProbe, Where, where
-from closerlook.probing.classifier_probe import standardise
+from closerlook.probing.classifier_probe import LinearSettings, linear_probe
 from closerlook.probing.classifier_result import check_probe_data
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import ResultRow
@@ -65,7 +62,7 @@ class MemorisationAnalysis(TrainTestProbe):
         subtest_share: Share of the training examples held out from the probe.
         split_seed: Which ones.
         classifier: ``linear`` (logistic regression) or ``mlp`` (the paper's perceptron, one setting).
-        C: Inverse L2 weight of the linear probe.
+        C: Inverse L2 weight of the linear probe; None = chosen by cross-validation on its training part.
         hidden: Units of the perceptron's two layers.
         alpha: L2 weight of the perceptron.
         n_seeds: Initialisations of the perceptron; accuracies are means over them.
@@ -75,13 +72,13 @@ class MemorisationAnalysis(TrainTestProbe):
     subtest_share: float = 0.2
     split_seed: int = 0
     classifier: str = "linear"
-    C: float = 1.0
+    C: float | None = None
     hidden: tuple[int, int] = (128, 128)
     alpha: float = 1e-4
     n_seeds: int = 5
     max_iter: int = 1000
     name: str = "memorisation"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     split: ClassVar[str] = TRAIN_TEST
 
     def __post_init__(self) -> None:
@@ -104,13 +101,8 @@ class MemorisationAnalysis(TrainTestProbe):
 
     def _fit_linear(self, data: TrainTestData) -> tuple[np.ndarray, str]:
         """(n_test,) 1 where the answer is right, and how it was made: two sets of one fit are scored."""
-        train, both = standardise(data.X.astype(np.float32), data.X_test.astype(np.float32))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            answers = LogisticRegression(C=self.C, max_iter=self.max_iter).fit(train, data.y).predict(both)
-        failed = any(issubclass(w.category, ConvergenceWarning) for w in caught)
-        note = f"; not converged after {self.max_iter} iterations" if failed else ""
-        return (answers == data.y_test).astype(float), f"linear probe{note}"
+        found = linear_probe(*data, LinearSettings(C=self.C, max_iter=self.max_iter))
+        return found.correct.astype(float), f"linear probe, {found.setting}"
 
     def _fit_perceptrons(self, data: TrainTestData) -> tuple[np.ndarray, str]:
         """(n_test,) share of the fits that answer right, and how they were made."""

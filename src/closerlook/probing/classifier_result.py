@@ -6,7 +6,7 @@ cannot be read. Nothing here trains anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,7 @@ Label = str | int
 
 @dataclass(frozen=True)
 class ProbeData:
-    """Checked input of a probe: copies, so that a probe can never change the encoder's vectors.
-
-    Labels are coded by `labels`; a test code of -1 never occurs (labels unseen in training come last).
-    """
+    """Checked input of a probe: copies, so that a probe can never change the encoder's vectors."""
 
     X_train: NDArray[np.float32]
     """(n_train, n_features), finite, not standardised."""
@@ -40,8 +37,6 @@ class ProbeData:
 class ClassifierResult:
     """Test scores of one trained probe with the counts behind them."""
 
-    probe: str
-    """Which probe: "linear", "mlp" or "majority"."""
     accuracy: float
     """Share of test examples predicted right, in [0, 1]; unseen labels count as errors."""
     macro_f1: float
@@ -52,37 +47,16 @@ class ClassifierResult:
     """Row and column names of `confusion`: training labels sorted, then test-only labels sorted."""
     confusion: NDArray[np.int64]
     """(n_labels, n_labels) test counts, row = true label, column = predicted label."""
-    n_train: int
-    """Training examples."""
-    n_test: int
-    """Test examples."""
+    correct: NDArray[np.bool_]
+    """(n_test,) whether each test example was predicted right: what paired comparisons are made of."""
     n_unseen: int
     """Test examples whose label never occurs in training; each of them is an error of any probe."""
-    unseen_labels: tuple[Label, ...]
-    """The labels of those examples."""
     converged: bool
     """Whether the optimiser met its own stopping rule; False means: do not read the accuracy as final."""
     n_iter: int
     """Iterations (linear) or epochs (MLP) used."""
-    message: str = ""
-    """Why the fit did not converge; empty if it did."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """Every setting that the fit depends on, scaling included."""
-
-    @property
-    def error_counts(self) -> dict[Label, int]:
-        """Number of wrong test predictions per true label that occurs in the test set."""
-        wrong = self.confusion.sum(axis=1) - np.diag(self.confusion)
-        occurs = self.confusion.sum(axis=1) > 0
-        return {lab: int(w) for lab, w, seen in zip(self.labels, wrong, occurs, strict=True) if seen}
-
-    def to_dict(self, prefix: str = "") -> dict[str, Any]:
-        """Return plain JSON-ready values, keys with `prefix` in front; confusion as nested lists."""
-        out = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        out["labels"], out["unseen_labels"] = list(self.labels), list(self.unseen_labels)
-        out["confusion"] = self.confusion.tolist()
-        out["settings"] = dict(self.settings)
-        return {prefix + key: value for key, value in out.items()}
+    setting: str
+    """The regularisation that the accuracy belongs to, and how it was chosen, in words."""
 
 
 def check_vectors(name: str, X: ArrayLike) -> NDArray[np.float32]:
@@ -143,7 +117,7 @@ def check_probe_data(X_train: ArrayLike, y_train: ArrayLike, X_test: ArrayLike, 
         )
     known = np.unique(names_train)
     if len(known) < 2:
-        raise ValueError(f"y_train has one label, {known[0].item()!r}, expected at least two; use majority_baseline")
+        raise ValueError(f"y_train has one label, {known[0].item()!r}, expected at least two")
     unseen = np.setdiff1d(names_test, known)
     code = {name: i for i, name in enumerate([*known.tolist(), *unseen.tolist()])}
     return ProbeData(
@@ -157,34 +131,22 @@ def check_probe_data(X_train: ArrayLike, y_train: ArrayLike, X_test: ArrayLike, 
 
 
 def score_predictions(
-    data: ProbeData,
-    predicted: NDArray[np.int64],
-    *,
-    probe: str,
-    converged: bool,
-    n_iter: int,
-    message: str = "",
-    settings: dict[str, Any] | None = None,
+    data: ProbeData, predicted: NDArray[np.int64], *, converged: bool, n_iter: int, setting: str
 ) -> ClassifierResult:
     """Turn predicted codes, (n_test,), into a `ClassifierResult`."""
-    n_labels = len(data.labels)
-    confusion = np.zeros((n_labels, n_labels), dtype=np.int64)
-    np.add.at(confusion, (data.y_test, predicted), 1)
-    hits, truths, guesses = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    present = truths + guesses > 0
+    from sklearn.metrics import confusion_matrix, f1_score
+
+    correct = predicted == data.y_test
     return ClassifierResult(
-        probe=probe,
-        accuracy=float(hits.sum() / len(data.y_test)),
-        macro_f1=float((2 * hits[present] / (truths + guesses)[present]).mean()),
+        accuracy=float(correct.mean()),
+        # Labels in truth or prediction, scikit-learn's own default; the others have no F1.
+        macro_f1=float(f1_score(data.y_test, predicted, average="macro", zero_division=0.0)),
         majority_accuracy=float((data.y_test == np.bincount(data.y_train).argmax()).mean()),
         labels=data.labels,
-        confusion=confusion,
-        n_train=len(data.y_train),
-        n_test=len(data.y_test),
+        confusion=confusion_matrix(data.y_test, predicted, labels=np.arange(len(data.labels))),
+        correct=correct,
         n_unseen=int((data.y_test >= data.n_train_labels).sum()),
-        unseen_labels=data.labels[data.n_train_labels :],
         converged=converged,
         n_iter=n_iter,
-        message=message,
-        settings=dict(settings or {}),
+        setting=setting,
     )

@@ -9,62 +9,57 @@ any probe learns the control labels, and selectivity falls below zero however go
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from closerlook.probing.classifier_probe import linear_probe
+from closerlook.probing.classifier_probe import LinearSettings, linear_probe
+
+
+class TypedExamples(NamedTuple):
+    """Labelled vectors of words.
+
+    Attributes:
+        X: (n, n_features) finite.
+        y: (n,) task labels.
+        types: (n,) word type of each example, e.g. the form in the case that the encoder sees.
+    """
+
+    X: ArrayLike
+    y: ArrayLike
+    types: Sequence[str]
 
 
 @dataclass(frozen=True)
 class SelectivityResult:
-    """Accuracy of one probe on the task and on control tasks over the same vectors."""
+    """Accuracy of the linear probe on the task and on control tasks over the same vectors."""
 
     task_accuracy: float
     """Test accuracy on the task, in [0, 1]."""
-    control_accuracy: float
-    """Mean test accuracy over the control tasks, in [0, 1]."""
-    control_std: float
-    """Standard deviation over the control tasks (n - 1 in the denominator); NaN for one."""
-    selectivity: float
-    """task_accuracy - control_accuracy, in [-1, 1]; near the task accuracy less chance is good."""
     control_accuracies: tuple[float, ...]
     """Test accuracy of each control task."""
-    n_types: int
-    """Different word types in training."""
     seen_type_share: float
     """Share of test words whose type occurs in training. The control labels of the others cannot be learnt:
     where the share is low, the control accuracy is low whatever the probe does."""
-    converged: bool
-    """Whether the probe converged on the task and on every control task."""
 
-    def to_dict(self, prefix: str = "") -> dict[str, Any]:
-        """Return plain JSON-ready values, keys with `prefix` in front."""
-        out = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        out["control_accuracies"] = list(self.control_accuracies)
-        return {prefix + key: value for key, value in out.items()}
+    @property
+    def control_accuracy(self) -> float:
+        """Mean test accuracy over the control tasks, in [0, 1]."""
+        return float(np.mean(self.control_accuracies))
+
+    @property
+    def selectivity(self) -> float:
+        """Task accuracy less control accuracy, in [-1, 1]; near the task accuracy less chance is good."""
+        return self.task_accuracy - self.control_accuracy
 
 
-def control_labels(
-    types_train: Sequence[Hashable],
-    y_train: ArrayLike,
-    types_test: Sequence[Hashable],
-    *,
-    random_state: int = 0,
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def control_labels(train: TypedExamples, test: TypedExamples, random_state: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Draw one label for each word type from the training label frequencies.
 
     Which label a type gets depends on the seed and on the set of types, not on the order of the rows.
-
-    Args:
-        types_train: (n_train,) word type of each training example, e.g. the form in the case that the
-            encoder sees (lower-cased for an uncased one).
-        y_train: (n_train,) task labels.
-        types_test: (n_test,) word types of the test examples.
-        random_state: seed.
 
     Returns:
         Control labels of the training and of the test examples.
@@ -72,70 +67,55 @@ def control_labels(
     Raises:
         ValueError: no training example, or types and labels of different length.
     """
-    y = np.asarray(y_train)
-    if len(types_train) != len(y) or len(y) == 0:
+    y = np.asarray(train.y)
+    if len(train.types) != len(y) or len(y) == 0:
         raise ValueError(
-            f"got {len(types_train)} word types and {len(y)} labels, expected the same number, at least one; "
+            f"got {len(train.types)} word types and {len(y)} labels, expected the same number, at least one; "
             "pass the word form of every example"
         )
-    types = sorted({str(t) for t in types_train} | {str(t) for t in types_test})
+    types = sorted({*train.types, *test.types})
     names, counts = np.unique(y, return_counts=True)
     drawn = np.random.default_rng(random_state).choice(names, size=len(types), p=counts / counts.sum())
     label = dict(zip(types, drawn.tolist(), strict=True))
-    train, test = (np.array([label[str(t)] for t in part], dtype=names.dtype) for part in (types_train, types_test))
-    return train, test
+    first, second = (np.array([label[t] for t in part.types], dtype=names.dtype) for part in (train, test))
+    return first, second
 
 
 def selectivity(
-    X_train: ArrayLike,
-    y_train: ArrayLike,
-    types_train: Sequence[Hashable],
-    X_test: ArrayLike,
-    y_test: ArrayLike,
-    types_test: Sequence[Hashable],
+    train: TypedExamples,
+    test: TypedExamples,
     *,
-    probe: Callable[..., Any] = linear_probe,
     n_controls: int = 3,
     random_state: int = 0,
-    **settings: Any,
+    settings: LinearSettings | None = None,
 ) -> SelectivityResult:
-    """Run `probe` on the task and on `n_controls` control tasks over the same vectors.
+    """Run the linear probe on the task and on `n_controls` control tasks over the same vectors.
+
+    Where the L2 weight is chosen by cross-validation, it is chosen for each task anew: the control task gets
+    the best probe that it can have, too.
 
     Args:
-        X_train: (n_train, n_features) finite.
-        y_train: (n_train,) task labels.
-        types_train: (n_train,) word types.
-        X_test: (n_test, n_features).
-        y_test: (n_test,) task labels.
-        types_test: (n_test,) word types.
-        probe: `linear_probe`, `mlp_probe`, `mlp_grid` or another function of the four arrays whose result
-            has `accuracy` and `converged`.
+        train: Training examples.
+        test: Test examples.
         n_controls: control tasks, with seeds `random_state`, `random_state` + 1, ...; at least 1.
         random_state: seed of the first control task.
-        **settings: passed to the probe, the same for task and controls.
+        settings: of the linear probe, the same for task and controls.
 
     Raises:
-        ValueError: n_controls below 1, lengths that differ, or as `probe` does.
+        ValueError: n_controls below 1, lengths that differ, or as `linear_probe` does.
     """
     if n_controls < 1:
         raise ValueError(f"got n_controls={n_controls}, expected at least 1")
-    if len(types_test) != len(np.asarray(y_test)):
+    if len(test.types) != len(np.asarray(test.y)):
         raise ValueError(
-            f"got {len(types_test)} test word types and {len(np.asarray(y_test))} test labels, expected the "
+            f"got {len(test.types)} test word types and {len(np.asarray(test.y))} test labels, expected the "
             "same number; pass the word form of every example"
         )
-    draws = [control_labels(types_train, y_train, types_test, random_state=random_state + i) for i in range(n_controls)]
-    task = probe(X_train, y_train, X_test, y_test, **settings)
-    controls = [probe(X_train, train, X_test, test, **settings) for train, test in draws]
-    accuracies = np.array([result.accuracy for result in controls])
-    seen = {str(t) for t in types_train}
+    draws = [control_labels(train, test, random_state + i) for i in range(n_controls)]
+    controls = [linear_probe(train.X, first, test.X, second, settings) for first, second in draws]
+    seen = set(train.types)
     return SelectivityResult(
-        task_accuracy=task.accuracy,
-        control_accuracy=float(accuracies.mean()),
-        control_std=float(accuracies.std(ddof=1)) if n_controls > 1 else float("nan"),
-        selectivity=float(task.accuracy - accuracies.mean()),
-        control_accuracies=tuple(accuracies.tolist()),
-        n_types=len(seen),
-        seen_type_share=float(np.mean([str(t) in seen for t in types_test])),
-        converged=all(result.converged for result in (task, *controls)),
+        task_accuracy=linear_probe(train.X, train.y, test.X, test.y, settings).accuracy,
+        control_accuracies=tuple(found.accuracy for found in controls),
+        seen_type_share=float(np.mean([t in seen for t in test.types])),
     )

@@ -9,14 +9,13 @@ test set is read once, by the five final fits. Vectors are not standardised by d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from closerlook.probing.classifier_probe import standardise
-from closerlook.probing.classifier_result import ClassifierResult, ProbeData, check_probe_data, score_predictions
+from closerlook.probing.classifier_probe import prepare
+from closerlook.probing.classifier_result import ClassifierResult, ProbeData, score_predictions
 from closerlook.probing.mlp_result import GridCell, MLPGridResult, MLPResult
 from closerlook.probing.mlp_settings import Cell, CellFit, Halving, MLPTraining
 from closerlook.probing.mlp_training import train_cells
@@ -56,9 +55,9 @@ def mlp_probe(
         ValueError: shapes, NaN, empty input or labels (`check_probe_data`); n_seeds, hidden or alpha out of range.
         RuntimeError: the training loss of a fit is not finite.
     """
-    data = _prepare(X_train, y_train, X_test, y_test, standardize)
+    data = prepare(X_train, y_train, X_test, y_test, standardize=standardize)
     _check_grid([hidden], [alpha], n_seeds, random_state)
-    return _fit_seeds(data, hidden, alpha, range(random_state, random_state + n_seeds), training, standardize)
+    return _fit_seeds(data, hidden, alpha, range(random_state, random_state + n_seeds), training)
 
 
 def mlp_grid(
@@ -101,7 +100,7 @@ def mlp_grid(
             set too small to hold examples out.
         RuntimeError: no cell trained to a finite loss.
     """
-    data = _prepare(X_train, y_train, X_test, y_test, standardize)
+    data = prepare(X_train, y_train, X_test, y_test, standardize=standardize)
     sizes = [(first, second) for first in units for second in units]
     _check_grid(sizes, alphas, n_seeds, random_state)
     fit, held = heldout_split(data.y_train, heldout_fraction, random_state)
@@ -118,7 +117,7 @@ def mlp_grid(
     best = _select(cells, data.X_train.shape[1], data.n_train_labels)
     seeds = range(random_state, random_state + n_seeds)
     return MLPGridResult(
-        best=_fit_seeds(data, best.hidden, best.alpha, seeds, training, standardize),
+        best=_fit_seeds(data, best.hidden, best.alpha, seeds, training),
         heldout_accuracy=best.heldout_accuracy,
         n_fit=len(fit),
         n_heldout=len(held),
@@ -154,15 +153,6 @@ def heldout_split(y: NDArray[Any], fraction: float, random_state: int) -> tuple[
             "labels in the first and an example in the second; use mlp_probe with a fixed setting"
         )
     return kept, held
-
-
-def _prepare(X: ArrayLike, y: ArrayLike, X_test: ArrayLike, y_test: ArrayLike, standardize: bool) -> ProbeData:
-    """Check the arrays and standardise them if asked to."""
-    data = check_probe_data(X, y, X_test, y_test)
-    if not standardize:
-        return data
-    train, test = standardise(data.X_train, data.X_test)
-    return replace(data, X_train=train, X_test=test)
 
 
 def _check_grid(sizes: Sequence[tuple[int, int]], alphas: Sequence[float], n_seeds: int, random_state: int) -> None:
@@ -204,7 +194,6 @@ def _fit_seeds(
     alpha: float,
     seeds: range,
     training: MLPTraining | None,
-    standardize: bool,
 ) -> MLPResult:
     """Train one setting on all training data from each seed and score it on the test set."""
     training = training or MLPTraining()
@@ -216,7 +205,7 @@ def _fit_seeds(
             f"the training loss of hidden={hidden}, alpha={alpha} is not finite for seeds {failed}; "
             "standardise the vectors (standardize=True) or lower the learning rate"
         )
-    runs = tuple(_score(data, fit, training, standardize) for fit in fits)
+    runs = tuple(_score(data, fit) for fit in fits)
     accuracies = np.array([run.accuracy for run in runs])
     return MLPResult(
         hidden=hidden,
@@ -230,16 +219,14 @@ def _fit_seeds(
     )
 
 
-def _score(data: ProbeData, fit: CellFit, training: MLPTraining, standardize: bool) -> ClassifierResult:
+def _score(data: ProbeData, fit: CellFit) -> ClassifierResult:
     """Turn one final fit into a `ClassifierResult`."""
-    cell, converged = fit.cell, fit.status == "converged"
-    settings = {"hidden": list(cell.hidden), "alpha": cell.alpha, "seed": cell.seed, "standardize": standardize}
+    converged = fit.status == "converged"
+    open_end = "" if converged else f"; loss still falling after {fit.n_iter} epochs"
     return score_predictions(
         data,
         fit.predicted,
-        probe="mlp",
         converged=converged,
         n_iter=fit.n_iter,
-        message="" if converged else f"loss still falling after {fit.n_iter} epochs; raise max_iter",
-        settings=settings | training.to_dict(),
+        setting=f"hidden {fit.cell.hidden}, alpha {fit.cell.alpha:g}, seed {fit.cell.seed}{open_end}",
     )

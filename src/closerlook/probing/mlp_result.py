@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from closerlook.probing.classifier_result import ClassifierResult
 
@@ -28,12 +27,6 @@ class MLPResult:
     """Whether every initialisation met the stopping rule before `max_iter`."""
     runs: tuple[ClassifierResult, ...]
     """The fits, one a seed: `random_state`, `random_state` + 1, ..."""
-
-    def to_dict(self, prefix: str = "") -> dict[str, Any]:
-        """Return plain JSON-ready values, keys with `prefix` in front; `runs` as a list of dicts."""
-        out = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        out |= {"hidden": list(self.hidden), "runs": [run.to_dict() for run in self.runs]}
-        return {prefix + key: value for key, value in out.items()}
 
 
 @dataclass(frozen=True)
@@ -70,20 +63,3 @@ class MLPGridResult:
     """"full" or "halving"."""
     cells: tuple[GridCell, ...]
     """Every cell of the grid."""
-
-    @property
-    def accuracy(self) -> float:
-        """Mean test accuracy of the final fits, in [0, 1]."""
-        return self.best.accuracy
-
-    @property
-    def converged(self) -> bool:
-        """Whether every final fit met the stopping rule."""
-        return self.best.converged
-
-    def to_dict(self, prefix: str = "") -> dict[str, Any]:
-        """Return plain JSON-ready values, keys with `prefix` in front; `cells` as a list of dicts."""
-        out = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        cells = [asdict(cell) | {"hidden": list(cell.hidden)} for cell in self.cells]
-        out |= {"best": self.best.to_dict(), "cells": cells}
-        return {prefix + key: value for key, value in out.items()}

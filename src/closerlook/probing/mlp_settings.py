@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +45,6 @@ class MLPTraining:
         if self.dtype not in ("float32", "float64"):
             raise ValueError(f"got dtype={self.dtype!r}, expected 'float32' or 'float64'")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings that a result depends on (not n_jobs)."""
-        return {name: value for name, value in asdict(self).items() if name != "n_jobs"}
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -84,25 +79,28 @@ class Halving:
     """Successive halving (Jamieson & Talwalkar 2016, 1502.07943) over epochs, not in the paper.
 
     After `min_epochs` epochs the best 1/`factor` of the cells by accuracy on the evaluation set go on, after
-    `factor` times as many epochs the best 1/`factor` of those, until two are left.
+    `factor` times as many epochs the best 1/`factor` of those, until `min_cells` are left, which train to their end.
+    How good a cell is after few epochs says little about its end, so a small grid is hardly thinned out.
     """
 
-    factor: int = 3
+    factor: int = 4
     """Every rung keeps one cell in so many, at least 2."""
-    min_epochs: int = 8
+    min_epochs: int = 5
     """Epochs of the first rung."""
+    min_cells: int = 8
+    """Cells that are always trained to their end."""
 
     def rungs(self, n_cells: int) -> list[tuple[int, int]]:
         """Return (epoch, cells that go on after it), first rung first.
 
         Raises:
-            ValueError: factor below 2 or min_epochs below 1.
+            ValueError: factor below 2, min_epochs or min_cells below 1.
         """
-        if self.factor < 2 or self.min_epochs < 1:
-            raise ValueError(f"got {self}, expected factor of at least 2 and min_epochs of at least 1")
+        if self.factor < 2 or self.min_epochs < 1 or self.min_cells < 1:
+            raise ValueError(f"got {self}, expected factor of at least 2, min_epochs and min_cells of at least 1")
         out, epochs = [], self.min_epochs
-        while n_cells > 2:
-            n_cells = max(2, math.ceil(n_cells / self.factor))
+        while n_cells > self.min_cells:
+            n_cells = max(self.min_cells, math.ceil(n_cells / self.factor))
             out.append((epochs, n_cells))
             epochs *= self.factor
         return out

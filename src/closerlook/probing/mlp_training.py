@@ -213,7 +213,7 @@ def _keep_best(stacks: Sequence[CellStack], n_keep: int, y_eval: Any) -> None:
 
 @contextmanager
 def _workers(training: MLPTraining, cancelled: Event) -> Iterator[Callable[[Sequence[CellStack], int], None]]:
-    """Yield run(stacks, until), which advances them, the dearest first, one torch thread in each worker thread.
+    """Yield run(stacks, until), which advances them, the most expensive first, one torch thread in each worker thread.
 
     torch's own thread count is set to 1 meanwhile and put back: a product's last bits depend on it.
     """
@@ -228,8 +228,8 @@ def _workers(training: MLPTraining, cancelled: Event) -> Iterator[Callable[[Sequ
         with ThreadPoolExecutor(n_threads, initializer=torch.set_flush_denormal, initargs=(True,)) as pool:
 
             def run(stacks: Sequence[CellStack], until: int) -> None:
-                dearest_first = sorted(stacks, key=lambda stack: -stack.cost)
-                list(pool.map(lambda stack: stack.advance(until), dearest_first))
+                costliest_first = sorted(stacks, key=lambda stack: -stack.cost)
+                list(pool.map(lambda stack: stack.advance(until), costliest_first))
 
             try:
                 yield run

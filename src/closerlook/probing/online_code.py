@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,13 +45,6 @@ class OnlineCodeResult:
     """Different labels."""
     n_not_converged: int
     """Fits of the probe that did not converge; their code is valid, only longer than need be."""
-
-    def to_dict(self, prefix: str = "") -> dict[str, Any]:
-        """Return plain JSON-ready values, keys with `prefix` in front."""
-        out = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        lists = {"shuffle_bits": list(self.shuffle_bits), "block_ends": list(self.block_ends)}
-        out |= lists | {"block_bits": self.block_bits.tolist()}
-        return {prefix + key: value for key, value in out.items()}
 
 
 def online_code_length(

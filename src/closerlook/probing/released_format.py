@@ -156,7 +156,7 @@ def _existing(path: Path) -> Path:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    return [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
 
 
 def _write(path: Path, lines: list[str]) -> None:

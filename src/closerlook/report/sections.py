@@ -47,7 +47,7 @@ class Slot:
         by: What the reader chooses: ``layer`` and ``split``, ``split``, or nothing.
         figures: The figures by choice, e.g. ``{"6|train": ...}``; ``{"": ...}`` when there is no choice.
         measure: What it shows: the registry's warnings about it stand below the figure.
-        wide: Several panels: on a narrow screen it scrolls sideways instead of shrinking.
+        wide: On a narrow screen it scrolls sideways instead of shrinking: several panels, or names that would be cut.
     """
 
     name: str
@@ -89,7 +89,7 @@ def sections(results: RunResults) -> list[Section]:
         "label-distances": _by_layer("label_distances", results, m.LABEL_DISTANCE, _heat_map(results)),
         "maps": [slot for measure in _MAPS for slot in _map(results, measure)],
         "before-after": _before_after(results),
-        "paths": _by_layer("paths", results, m.CENTROID_X, partial(centroid_paths, table)),
+        "paths": _by_layer("paths", results, m.CENTROID_X, partial(centroid_paths, table), wide=True),
         "displacement": _displacement(results),
         "more": _other_measures(results),
         "training": _training(results),
@@ -106,7 +106,9 @@ def choices(results: RunResults) -> tuple[list[int], list[str]]:
     return sorted(layers), sorted(splits, key=lambda split: (split != "train", split))
 
 
-def _by_layer(name: str, results: RunResults, measure: str, draw: Callable[..., go.Figure]) -> Iterable[Slot]:
+def _by_layer(
+    name: str, results: RunResults, measure: str, draw: Callable[..., go.Figure], *, wide: bool = False
+) -> Iterable[Slot]:
     """A slot that follows the reader's choice of layer and split."""
     figures = {
         f"{layer}|{split}": draw(layer=layer, split=split)
@@ -114,7 +116,7 @@ def _by_layer(name: str, results: RunResults, measure: str, draw: Callable[..., 
         for layer in layers_of(results.table, measure, split)
     }
     if figures:
-        yield Slot(name, ("layer", "split"), figures, measure)
+        yield Slot(name, ("layer", "split"), figures, measure, wide)
 
 
 def _by_split(

@@ -12,25 +12,25 @@ from closerlook import measures as m
 from closerlook.files import write_text
 from closerlook.report.page import render
 from closerlook.report.sections import Section, Slot
-from closerlook.study import figures as draw
-from closerlook.study.cells import StudyCell
+from closerlook.study import paper_figures as draw
 from closerlook.study.claims import headline
+from closerlook.study.conditions import Condition
 from closerlook.study.join import Study
-from closerlook.study.summary import MAIN_MEASURES, StudySummary
-from closerlook.study.terminal import measured, number, seed_text, where
+from closerlook.study.main_table import MAIN_MEASURES, StudySummary
 from closerlook.study.verdicts import Claim
+from closerlook.study.wording import measured, number, seed_text, where
 
-_CHOICE = "cell"
+_CHOICE = "condition"
 
 
 def build_study_page(
-    study: Study, cells: Sequence[StudyCell], summary: StudySummary, claims: Sequence[Claim], path: Path
+    study: Study, conditions: Sequence[Condition], summary: StudySummary, claims: Sequence[Claim], path: Path
 ) -> Path:
     """Write the page of a study: one HTML file that opens offline.
 
     Args:
         study: The joined runs.
-        cells: Their cells.
+        conditions: Their conditions.
         summary: The main table, the cross-task matrices and what is missing.
         claims: The claims.
         path: The file to write, all or nothing.
@@ -38,13 +38,15 @@ def build_study_page(
     Returns:
         ``path``.
     """
-    write_text(path, render_study_page(study, cells, summary, claims))
+    write_text(path, render_study_page(study, conditions, summary, claims))
     return path
 
 
-def render_study_page(study: Study, cells: Sequence[StudyCell], summary: StudySummary, claims: Sequence[Claim]) -> str:
+def render_study_page(
+    study: Study, conditions: Sequence[Condition], summary: StudySummary, claims: Sequence[Claim]
+) -> str:
     """The page as HTML text; see :func:`build_study_page`."""
-    shown = draw.own_cells(cells)
+    shown = draw.own_conditions(conditions)
     return render(
         "study.html.j2",
         study_sections(shown, summary),
@@ -57,7 +59,7 @@ def render_study_page(study: Study, cells: Sequence[StudyCell], summary: StudySu
         clusters=m.N_CLUSTERS,
         train_test=m.TRAIN_TEST_SIMILARITY,
         runs=study.runs,
-        choices=[cell.title for cell in shown],
+        choices=[condition.title for condition in shown],
         signed=number,
         seeds=lambda value, measure: seed_text(measure, value),
         measured=measured,
@@ -69,7 +71,7 @@ class _PaperFigure(NamedTuple):
     """A figure of the paper that shows one setting: the measure it draws, who draws it, whether it scrolls."""
 
     measure: str
-    makers: tuple[Callable[[StudyCell], go.Figure], ...]
+    makers: tuple[Callable[[Condition], go.Figure], ...]
     wide: bool = False
 
 
@@ -83,16 +85,16 @@ _OF_ONE_SETTING = {
 }
 
 
-def study_sections(cells: Sequence[StudyCell], summary: StudySummary) -> list[Section]:
+def study_sections(conditions: Sequence[Condition], summary: StudySummary) -> list[Section]:
     """E2 to E9 as sections of the page; the reader chooses the task and model where a figure shows one."""
     parts = {"e2": [Slot("e2", (), {"": draw.e2_clusters(summary)}, m.N_CLUSTERS)]}
     parts["e5"] = [
         Slot(f"e5_{i}", (), {"": draw.e5_matrix(matrix)}, m.MIN_DISTANCE, wide=True)
         for i, matrix in enumerate(summary.matrices)
     ]
-    for key, figure in _OF_ONE_SETTING.items() if cells else ():
+    for key, figure in _OF_ONE_SETTING.items() if conditions else ():
         parts[key] = [
-            Slot(f"{key}_{i}", (_CHOICE,), {cell.title: make(cell) for cell in cells}, figure.measure, figure.wide)
+            Slot(f"{key}_{i}", (_CHOICE,), {one.title: make(one) for one in conditions}, figure.measure, figure.wide)
             for i, make in enumerate(figure.makers)
         ]
     return [Section(key, parts[key]) for key in sorted(parts) if parts[key]]

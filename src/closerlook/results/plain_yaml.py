@@ -8,6 +8,8 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 _MOST_BYTES = 1 << 22
+_MOST_BRACKETS = 1000
+"""PyYAML takes time in the square of the brackets that are open; stored settings have next to none."""
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -29,7 +31,10 @@ def read_plain_yaml(path: Path) -> dict[str, Any]:
     if (size := path.stat().st_size) > _MOST_BYTES:
         raise ValueError(f"got {size} bytes, expected at most {_MOST_BYTES}")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # noqa: S506 - a safe loader
+        text = path.read_text(encoding="utf-8")
+        if text.count("[") + text.count("{") > _MOST_BRACKETS:
+            raise ValueError(f"got more than {_MOST_BRACKETS} brackets, expected plain values")
+        content = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())[:150]}") from error
     if not isinstance(content, dict):

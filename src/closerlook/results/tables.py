@@ -68,7 +68,8 @@ def rows_of(
 
 def space_measures(table: pd.DataFrame) -> list[tuple[str, str]]:
     """(probe, measure) of everything measured on a whole space, known or not, in order of appearance."""
-    space = table[(table["label"] == "") & (table["other"] == "")]
+    by_example = [one.name for one in m.MEASURES.values() if one.scope == "examples"]
+    space = table[(table["label"] == "") & (table["other"] == "") & ~table["measure"].isin(by_example)]
     pairs = space[["probe", "measure"]].drop_duplicates()
     return [(str(row.probe), str(row.measure)) for row in pairs.itertuples(index=False)]
 

@@ -1,173 +1,133 @@
-"""The claims of the paper, each tested on every cell of a study."""
+"""The claims of the paper, each tested on every condition of a study and over all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from closerlook.study.cells import StudyCell
-from closerlook.study.claim_distances import (
-    apart_beyond_scatter,
-    distances_grow,
-    keeps_order,
-    related_grows,
-    unrelated_shrinks,
-    upper_layers_move_more,
-)
-from closerlook.study.claim_tests import (
-    accuracy_rises,
-    becomes_linear,
-    exception_diverges,
-    memorises,
-    train_test_falls,
-    train_test_falls_matched,
-)
-from closerlook.study.verdicts import SIGN_RULE, Claim, ClaimCell, Verdict, overall
+from closerlook.geometry.confidence import wilson_interval
+from closerlook.study.across_conditions import Combined, combine, holm
+from closerlook.study.conditions import Condition
+from closerlook.study.exception_claim import exception_diverges
+from closerlook.study.measured import finding_of
+from closerlook.study.statements import STATEMENTS, Statement, Test
+from closerlook.study.verdicts import Claim, Finding, Verdict, agreement, counted, disagreement
 
-Test = Callable[[StudyCell], ClaimCell | None]
+_LEVEL = 0.05
+_DECIDED = (Verdict.SUPPORTED, Verdict.NOT_SUPPORTED)
 
 
-def claims_of(cells: Sequence[StudyCell]) -> tuple[Claim, ...]:
-    """Test every claim on the cells of a study.
+def claims_of(conditions: Sequence[Condition]) -> tuple[Claim, ...]:
+    """Test every claim on the conditions of a study.
 
     Args:
-        cells: See :func:`closerlook.study.cells.cells_of`.
+        conditions: See :func:`closerlook.study.conditions.conditions_of`.
 
     Returns:
-        The claims in the order of the paper's findings. A claim that no cell can test says what to run.
+        The claims in the order of the paper's findings. A claim that no condition can test says what to run.
     """
-    found = [
-        _claim(cells, *parts)
-        for parts in (
-            (
-                "accuracy",
-                "Tuning raises the accuracy of a probe trained from scratch.",
-                "accuracy after less before, last layer, test (share)",
-                SIGN_RULE.format(null=0),
-                "It rises in 24 of 25 cells; BERT-small on PS-fxn falls by 1.2 points.",
-                accuracy_rises,
-                "probe the runs with probe=linear, mlp or mlp_grid",
-            ),
-            (
-                "linear",
-                "After tuning the space is linear: one cluster per label, apart from contradictions.",
-                "clusters beyond one per label after tuning, last layer, train (clusters)",
-                "A cell supports the claim when no cluster is left beyond one per label and two per group of identical "
-                "vectors with different labels; it is mixed when nine tenths of them went, else it speaks against it.",
-                "Of 25 tuned spaces 19 have one cluster per label; TREC-50 has 51 or 52 for 50, tiny on POS 20 for 17.",
-                becomes_linear,
-                "probe the runs with probe=direct",
-            ),
-            (
-                "apart",
-                "Tuning pushes labels apart: the minimum distances of the labels grow for the tuned task.",
-                "mean over labels of the change of the minimum distance, last layer, train (distance)",
-                SIGN_RULE.format(null=0),
-                "BERT-base on PS-fxn: up for 40 labels of 40, on average by 5.29.",
-                distances_grow,
-                "probe the runs with probe=direct",
-            ),
-            (
-                "apart_beyond_scatter",
-                "Labels are pushed apart by more than they grow themselves (a control that the paper does not have).",
-                "growth of label distances over growth of the scatter within labels, last layer, train (ratio)",
-                SIGN_RULE.format(null=1),
-                "Not reported.",
-                apart_beyond_scatter,
-                "probe the runs with probe=geometry",
-            ),
-            (
-                "related",
-                "Tuning on a related task pushes labels apart too.",
-                "mean over labels of the change of the minimum distance (distance)",
-                SIGN_RULE.format(null=0),
-                "BERT-base tuned on PS-role, probed on PS-fxn: 27 labels up, 13 down, mean +1.02.",
-                related_grows,
-                "tune on ps_role and on ps_fxn, then python probe.py runs=... study=e5",
-            ),
-            (
-                "unrelated",
-                "Tuning on an unrelated task pulls labels together.",
-                "mean over labels of the change of the minimum distance (distance)",
-                SIGN_RULE.format(null=0),
-                "BERT-base tuned on POS, probed on PS-fxn: 0 labels up, 40 down, mean -1.68.",
-                unrelated_shrinks,
-                "tune on pos and on ps_fxn, then python probe.py runs=... study=e5",
-            ),
-            (
-                "train_test",
-                "Train and test geometry diverge: their similarity falls.",
-                "train-test similarity after less before, last layer (Pearson r)",
-                SIGN_RULE.format(null=0),
-                "It falls in all 16 cells where both are printed; BERT-base on POS .97 to .70.",
-                train_test_falls,
-                "probe the runs with probe=direct on train and test",
-            ),
-            (
-                "train_test_matched",
-                "Train and test geometry diverge also at equal sizes (a control that the paper does not have).",
-                "size-matched train-test similarity after less before, last layer (Pearson r)",
-                SIGN_RULE.format(null=0) + " A fall counts as mixed when two halves of the train set are no more alike "
-                "after tuning than train and test.",
-                "Not reported.",
-                train_test_falls_matched,
-                "probe the runs with probe=train_test",
-            ),
-            (
-                "exception",
-                "Accuracy gains are smaller where train and test diverge more.",
-                "rank correlation, over cells, of accuracy change and train-test similarity after tuning",
-                SIGN_RULE.format(null=0),
-                "The one cell that loses accuracy, BERT-small on PS-fxn, has the lowest similarity of its row: .44.",
-                None,
-                "",
-            ),
-            (
-                "upper_layers",
-                "Upper layers move more than lower ones.",
-                "displacement of centroids, upper less lower half of the blocks, over the mean norm (ratio)",
-                SIGN_RULE.format(null=0),
-                "BERT-base on POS: about 3 at layer 1, 16 to 25 at layer 11, in the unit of the space (a figure).",
-                upper_layers_move_more,
-                "probe the runs with probe=centroids at all layers",
-            ),
-            (
-                "order_kept",
-                "Labels keep their relative positions: the rank order of label distances is largely kept.",
-                "rank correlation of label distances before and after, last layer, train (Spearman r)",
-                "A cell supports the claim when the interval lies above 0.5, speaks against it when it lies below, and "
-                "is undecided otherwise.",
-                "BERT-base, Pearson r, layer 12: .52 (DEP) to .69 (PS-role), read off a figure.",
-                keeps_order,
-                "probe the runs with probe=direct",
-            ),
-            (
-                "memorisation",
-                "Tuning memorises: a probe does better on examples that only the encoder saw than on the test set.",
-                "accuracy on seen less on unseen examples, after less before tuning, last layer (share)",
-                SIGN_RULE.format(null=0),
-                "Before tuning the two agree; after, seen ones are near 1.0 and test stays at .73 to .95 (a figure).",
-                memorises,
-                "probe the runs with probe=memorisation",
-            ),
+    found = {one.key: _findings(one, one.test, conditions) for one in STATEMENTS if one.test is not None}
+    found["exception"] = (exception_diverges(found["accuracy"], found["train_test"]),)
+    judged = [_Judged.of(statement, found[statement.key]) for statement in STATEMENTS]
+    corrected = holm([one.p_value for one in judged])
+    return tuple(
+        _claim(statement, found[statement.key], one, p)
+        for statement, one, p in zip(STATEMENTS, judged, corrected, strict=True)
+    )
+
+
+def _findings(statement: Statement, test: Test, conditions: Sequence[Condition]) -> tuple[Finding, ...]:
+    """The claim in each condition that it is about."""
+    pairs = ((condition, test(condition)) for condition in conditions)
+    return tuple(finding_of(c, one, null=statement.null, claimed=statement.claimed) for c, one in pairs if one)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What the conditions say together: an estimate, its p, and whether it is on the claimed side."""
+
+    combined: Combined | None = None
+    p_value: float = math.nan
+    claimed_side: bool = False
+
+    @classmethod
+    def of(cls, statement: Statement, findings: Sequence[Finding]) -> _Judged:
+        tested = [one for one in findings if one.effect.has_interval and one.verdict != Verdict.NOT_TESTABLE]
+        if statement.counts or not tested:
+            return cls()
+        p_values = [one.effect.p_value(statement.null) for one in tested]
+        if len(tested) == 1:
+            return cls(None, p_values[0], statement.on_claimed_side(tested[0].effect.value))
+        combined = combine(
+            [one.effect.value for one in tested],
+            [one.effect.error for one in tested],
+            tasks=[f"{one.task} < {one.tuned_on}" for one in tested],
+            models=[one.model for one in tested],
+            null=statement.null,
         )
-    ]
-    return tuple(found)
+        # "in every one of these conditions" is a claim of its own, and its p is the largest of theirs
+        agreed = agreement(tested) in _DECIDED
+        p_value = min(combined.p_value, max(p_values)) if agreed else combined.p_value
+        return cls(combined, p_value, statement.on_claimed_side(combined.value))
 
 
-def _claim(
-    cells: Sequence[StudyCell],
-    key: str,
-    statement: str,
-    effect: str,
-    rule: str,
-    paper: str,
-    test: Test | None,
-    advice: str,
-) -> Claim:
-    tested = [test(cell) for cell in cells] if test is not None else [exception_diverges(cells)]
-    kept = tuple(cell for cell in tested if cell is not None)
-    verdict, reason = overall(kept, advice)
-    return Claim(key, statement, effect, rule, paper, kept, verdict, reason)
+def _claim(statement: Statement, findings: tuple[Finding, ...], judged: _Judged, p_value: float) -> Claim:
+    verdict = _verdict(statement, findings, judged, p_value)
+    untested = verdict == Verdict.NOT_TESTABLE
+    return Claim(
+        key=statement.key,
+        statement=statement.text,
+        effect=statement.effect,
+        rule=statement.rule,
+        paper=statement.paper,
+        findings=findings,
+        verdict=verdict,
+        reason=_advice(statement, findings) if untested else _reason(findings, judged, p_value),
+        combined=judged.combined,
+        p_value=p_value,
+    )
+
+
+def _verdict(statement: Statement, findings: Sequence[Finding], judged: _Judged, p_value: float) -> Verdict:
+    if all(found.verdict == Verdict.NOT_TESTABLE for found in findings):
+        return Verdict.NOT_TESTABLE
+    if statement.counts:
+        return _by_count(findings)
+    if not p_value < _LEVEL:
+        return disagreement(findings)
+    if not judged.claimed_side:
+        return Verdict.NOT_SUPPORTED
+    n_doubtful, n_plain = (sum(f.verdict == v for f in findings) for v in (Verdict.MIXED, Verdict.SUPPORTED))
+    return Verdict.MIXED if n_doubtful > n_plain else Verdict.SUPPORTED
+
+
+def _by_count(findings: Sequence[Finding]) -> Verdict:
+    """Of a count without chance: what all conditions say, or more than half of conditions like these (Wilson)."""
+    if (shared := agreement(findings)) is not None:
+        return shared
+    n_tested = sum(found.verdict != Verdict.NOT_TESTABLE for found in findings)
+    for verdict in _DECIDED:
+        if wilson_interval(sum(found.verdict == verdict for found in findings), n_tested).low > 0.5:
+            return verdict
+    return disagreement(findings)
+
+
+def _reason(findings: Sequence[Finding], judged: _Judged, p_value: float) -> str:
+    parts = [counted(findings)]
+    if (mean := judged.combined) is not None:
+        where = " x ".join(f"{n} {what}" for n, what in ((mean.n_tasks, "tasks"), (mean.n_models, "models")) if n > 1)
+        parts.append(
+            f"mean {mean.value:+.3g} [{mean.low:+.3g}, {mean.high:+.3g}] over {where}, I² {mean.i_squared:.0%}"
+        )
+    if math.isfinite(p_value):
+        parts.append(f"p {'< 0.0001' if p_value < 1e-4 else f'= {p_value:.2g}'} (Holm)")
+    return "; ".join(parts)
+
+
+def _advice(statement: Statement, findings: Sequence[Finding]) -> str:
+    reasons = sorted({found.reason for found in findings if found.reason})
+    return "; ".join(filter(None, [*reasons[:2], statement.advice]))
 
 
 def headline(claims: Sequence[Claim]) -> str:

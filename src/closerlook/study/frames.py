@@ -6,36 +6,49 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from closerlook.study.summary import MAIN_MEASURES, MainRow, StudySummary
-from closerlook.study.terminal import where
-from closerlook.study.verdicts import Claim, ClaimCell
+from closerlook.study.main_table import MAIN_MEASURES, MainRow, StudySummary
+from closerlook.study.verdicts import Claim, Finding
+from closerlook.study.wording import where
 
 
 def claims_frame(claims: Sequence[Claim]) -> pd.DataFrame:
-    """One row a claim: ``claim, verdict, here, paper, measured, rule``."""
-    columns = ["claim", "verdict", "here", "paper", "measured", "rule"]
-    rows = [[c.statement, str(c.verdict), c.reason, c.paper, c.effect, c.rule] for c in claims]
-    return pd.DataFrame(rows, columns=columns)
+    """One row a claim: verdict, what was found here, p, the paper's finding, what is measured, the rule."""
+    return pd.DataFrame([
+        {
+            "claim": claim.statement,
+            "verdict": str(claim.verdict),
+            "here": claim.reason,
+            "p (Holm)": claim.p_value,
+            "paper": claim.paper,
+            "measured": claim.effect,
+            "rule": claim.rule,
+        }
+        for claim in claims
+    ])  # fmt: skip
 
 
-def claim_cells_frame(claims: Sequence[Claim]) -> pd.DataFrame:
-    """One row a claim and cell; a missing number is NaN."""
-    rows = [_cell_row(claim, cell) for claim in claims for cell in claim.cells]
-    return pd.DataFrame(rows, columns=list(_CELL_COLUMNS))
+def findings_frame(claims: Sequence[Claim]) -> pd.DataFrame:
+    """One row a claim and condition; a missing number is NaN."""
+    return pd.DataFrame([_finding_row(claim, found) for claim in claims for found in claim.findings])
 
 
-_CELL_COLUMNS = (
-    "claim", "where", "model", "task", "tuned on", "before", "after", "effect", "low", "high", "paper",
-    "paper's effect", "verdict", "why",
-)  # fmt: skip
-
-
-def _cell_row(claim: Claim, cell: ClaimCell) -> tuple[object, ...]:
-    found = cell.effect
-    return (
-        claim.key, where(cell), cell.model, cell.task, cell.tuned_on, cell.before, cell.after, found.value, found.low,
-        found.high, cell.paper, cell.paper_effect, str(cell.verdict), cell.reason,
-    )  # fmt: skip
+def _finding_row(claim: Claim, found: Finding) -> dict[str, object]:
+    return {
+        "claim": claim.key,
+        "where": where(found),
+        "model": found.model,
+        "task": found.task,
+        "tuned on": found.tuned_on,
+        "before": found.before,
+        "after": found.after,
+        "effect": found.effect.value,
+        "low": found.effect.low,
+        "high": found.effect.high,
+        "paper": found.paper,
+        "paper's effect": found.paper_effect,
+        "verdict": str(found.verdict),
+        "why": found.reason,
+    }
 
 
 def main_frame(summary: StudySummary) -> pd.DataFrame:
@@ -45,10 +58,14 @@ def main_frame(summary: StudySummary) -> pd.DataFrame:
 
 def _main_row(row: MainRow) -> dict[str, object]:
     content: dict[str, object] = {
-        "task": row.task, "model": row.model, "probe": row.classifier, "seeds": row.n_probed, "labels": row.n_labels,
-    }  # fmt: skip
+        "task": row.task,
+        "model": row.model,
+        "probe": row.classifier,
+        "seeds": row.n_probed,
+        "labels": row.n_labels,
+    }
     for measure in MAIN_MEASURES:
-        for moment, found in zip(("before", "after"), row.moments[measure], strict=True):
+        for moment, found in zip(("before", "after"), row.before_after[measure], strict=True):
             content |= {
                 f"{measure}, {moment}": found.mean,
                 f"{measure}, {moment} low": found.low,

@@ -22,7 +22,7 @@ RELATED: dict[frozenset[str], bool] = {
 
 @dataclass(frozen=True)
 class Moment:
-    """One side of a cell of the main table (E1).
+    """One side of a row of the main table (E1).
 
     Attributes:
         accuracy: Mean probe accuracy over 5 initialisations, in [0, 1].
@@ -38,15 +38,15 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A cell of the main table: the original and the tuned encoder, last layer."""
+class PrintedRow:
+    """A row of the main table: the original and the tuned encoder, last layer."""
 
     before: Moment
     after: Moment
 
 
 @dataclass(frozen=True)
-class CrossCell:
+class PrintedCross:
     """A row of the cross-task table (E5): BERT-base, probed on PS-fxn.
 
     Attributes:
@@ -104,21 +104,21 @@ _TABLE: dict[str, tuple[tuple[float | None, ...], ...]] = {
 
 def _moment(accuracy: float | None, std: float | None, clusters: float | None, similarity: float | None) -> Moment:
     if accuracy is None or std is None or clusters is None:
-        raise ValueError("the table prints accuracy, deviation and clusters in every cell")
+        raise ValueError("the table prints accuracy, deviation and clusters in every row")
     return Moment(round(accuracy / 100, 6), round(std / 100, 6), int(clusters), similarity)
 
 
-E1: dict[tuple[str, str], Cell] = {
-    (model, task): Cell(_moment(*row[:4]), _moment(*row[4:]))
+E1: dict[tuple[str, str], PrintedRow] = {
+    (model, task): PrintedRow(_moment(*row[:4]), _moment(*row[4:]))
     for model, rows in _TABLE.items()
     for task, row in zip(TASKS, rows, strict=True)
 }
 """The main table by (model, task)."""
 
-E5: dict[str, CrossCell] = {
-    "ps_fxn": CrossCell(40, 0, 5.29, 0.8958),
-    "ps_role": CrossCell(27, 13, 1.02, 0.8853),
-    "pos": CrossCell(0, 40, -1.68, 0.8324),
+E5: dict[str, PrintedCross] = {
+    "ps_fxn": PrintedCross(40, 0, 5.29, 0.8958),
+    "ps_role": PrintedCross(27, 13, 1.02, 0.8853),
+    "pos": PrintedCross(0, 40, -1.68, 0.8324),
 }
 """The cross-task table by the task that BERT-base was tuned on; all are probed on PS-fxn, 87.75 % before tuning."""
 

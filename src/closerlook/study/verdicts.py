@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from closerlook.study.intervals import Effect
+from closerlook.study.across_conditions import Combined
+from closerlook.study.effects import Effect
 
-SIGN_RULE = (
-    "A cell supports the claim when its 95 % interval lies wholly on the claimed side of {null}, speaks against it "
-    "when it lies wholly on the other side, and is undecided otherwise."
-)
+LEVEL = 0.05
 
 
 class Verdict(StrEnum):
@@ -22,12 +20,13 @@ class Verdict(StrEnum):
     SUPPORTED = "supported"
     NOT_SUPPORTED = "not supported"
     MIXED = "mixed"
+    UNDECIDED = "undecided"
     NOT_TESTABLE = "not testable"
 
 
 @dataclass(frozen=True)
-class ClaimCell:
-    """A claim in one cell of the study.
+class Finding:
+    """A claim in one condition of the study.
 
     Attributes:
         model: The model.
@@ -38,7 +37,7 @@ class ClaimCell:
         effect: The effect that the claim is about, with its interval.
         verdict: What it says.
         reason: Why, in words.
-        paper: The paper's figure for this cell, in words; empty where the setting is not the paper's.
+        paper: The paper's figure for this condition, in words; empty where the setting is not the paper's.
         paper_effect: The same effect from the paper's figures; NaN where it prints none.
     """
 
@@ -62,11 +61,13 @@ class Claim:
         key: A short name, stable.
         statement: The claim.
         effect: What is measured, with its unit.
-        rule: How a cell's verdict is reached.
+        rule: How a condition's verdict is reached.
         paper: What the paper reports.
-        cells: The claim in each cell.
-        verdict: Over all cells.
+        findings: The claim in each condition.
+        verdict: Over all conditions.
         reason: Why, in words; says what to run where nothing could be tested.
+        combined: The estimate over conditions; None where there is none.
+        p_value: Of "no effect", over conditions, corrected for the number of claims (Holm); NaN where there is none.
     """
 
     key: str
@@ -74,22 +75,24 @@ class Claim:
     effect: str
     rule: str
     paper: str
-    cells: tuple[ClaimCell, ...]
+    findings: tuple[Finding, ...]
     verdict: Verdict
     reason: str
+    combined: Combined | None = field(default=None)
+    p_value: float = math.nan
 
     @property
-    def tested(self) -> tuple[ClaimCell, ...]:
-        """Cells with a verdict of their own."""
-        return tuple(cell for cell in self.cells if cell.verdict != Verdict.NOT_TESTABLE)
+    def tested(self) -> tuple[Finding, ...]:
+        """Conditions with a verdict of their own."""
+        return tuple(found for found in self.findings if found.verdict != Verdict.NOT_TESTABLE)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a missing number is None."""
         return dict(_plain(asdict(self)))
 
 
-def by_sign(found: Effect, *, null: float = 0.0, claimed: int = 1) -> tuple[Verdict, str]:
-    """The verdict of an interval on one side of ``null``.
+def by_sign(found: Effect, *, null: float, claimed: int) -> tuple[Verdict, str]:
+    """The verdict of an interval on one side of ``null``, and why.
 
     Args:
         found: The effect.
@@ -99,40 +102,37 @@ def by_sign(found: Effect, *, null: float = 0.0, claimed: int = 1) -> tuple[Verd
     if not found.known:
         return Verdict.NOT_TESTABLE, found.basis
     if not found.has_interval:
-        return Verdict.MIXED, f"undecided: {found.basis}"
+        return Verdict.UNDECIDED, found.basis
     low, high = sorted((claimed * (found.low - null), claimed * (found.high - null)))
     if low > 0:
         return Verdict.SUPPORTED, found.basis
     if high < 0:
         return Verdict.NOT_SUPPORTED, found.basis
-    return Verdict.MIXED, f"undecided: the interval holds {null:g} ({found.basis})"
+    return Verdict.UNDECIDED, f"the interval holds {null:g} ({found.basis})"
 
 
-def overall(cells: Iterable[ClaimCell], advice: str) -> tuple[Verdict, str]:
-    """The verdict over cells: supported when every tested cell supports, not supported when none does and one opposes.
+def counted(findings: Sequence[Finding]) -> str:
+    """How many conditions say what, in words."""
+    counts = {verdict: sum(found.verdict == verdict for found in findings) for verdict in Verdict}
+    tested = len(findings) - counts[Verdict.NOT_TESTABLE]
+    said = f"{counts[Verdict.SUPPORTED]} of {tested} condition{'s' if tested != 1 else ''} support it"
+    for verdict, words in ((Verdict.NOT_SUPPORTED, "speak against it"), (Verdict.MIXED, "mixed")):
+        said += f", {counts[verdict]} {words}" if counts[verdict] else ""
+    said += f", {counts[Verdict.UNDECIDED]} undecided" if counts[Verdict.UNDECIDED] else ""
+    return said + (f"; {counts[Verdict.NOT_TESTABLE]} not testable" if counts[Verdict.NOT_TESTABLE] else "")
 
-    Args:
-        cells: All cells.
-        advice: What to run when nothing could be tested.
-    """
-    cells = list(cells)
-    counts = {verdict: sum(cell.verdict == verdict for cell in cells) for verdict in Verdict}
-    tested = len(cells) - counts[Verdict.NOT_TESTABLE]
-    if not tested:
-        reasons = {cell.reason for cell in cells if cell.reason}
-        return Verdict.NOT_TESTABLE, "; ".join(filter(None, [*sorted(reasons)[:2], advice]))
-    said = f"{counts[Verdict.SUPPORTED]} of {tested} cells support it"
-    if counts[Verdict.NOT_SUPPORTED]:
-        said += f", {counts[Verdict.NOT_SUPPORTED]} speak against it"
-    if counts[Verdict.MIXED]:
-        said += f", {counts[Verdict.MIXED]} undecided"
-    if counts[Verdict.NOT_TESTABLE]:
-        said += f"; {counts[Verdict.NOT_TESTABLE]} not testable"
-    if counts[Verdict.SUPPORTED] == tested:
-        return Verdict.SUPPORTED, said
-    if not counts[Verdict.SUPPORTED] and counts[Verdict.NOT_SUPPORTED]:
-        return Verdict.NOT_SUPPORTED, said
-    return Verdict.MIXED, said
+
+def agreement(findings: Sequence[Finding]) -> Verdict | None:
+    """The verdict that all tested conditions share; None when they do not."""
+    verdicts = {found.verdict for found in findings} - {Verdict.NOT_TESTABLE}
+    return verdicts.pop() if len(verdicts) == 1 else None
+
+
+def disagreement(findings: Sequence[Finding]) -> Verdict:
+    """What is left when the conditions together decide nothing: mixed if some say yes and some no, else undecided."""
+    verdicts = {found.verdict for found in findings}
+    both = {Verdict.SUPPORTED, Verdict.NOT_SUPPORTED} <= verdicts or Verdict.MIXED in verdicts
+    return Verdict.MIXED if both else Verdict.UNDECIDED
 
 
 def _plain(value: Any) -> Any:

@@ -2,10 +2,10 @@
 
 ===============================================  ======================================================
 ``study/claims``                                 table: one row a claim
-``study/claim_cells``                            table: one row a claim and cell
+``study/findings``                            table: one row a claim and condition
 ``study/main_table``                             table: before and after, mean and interval over seeds
 ``study/clusters``, ``study/cross_<model>``      figures E2 and E5
-``claims/<key>/verdict``, ``claims/<key>/effect``  summary values; the effect is the mean over tested cells
+``claims/<key>/verdict``, ``claims/<key>/effect``  summary values; the effect is the mean over tested conditions
 ``study/<task>/<model>/<moment>/<measure>``      summary values of the main table
 ===============================================  ======================================================
 """
@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from closerlook.study import figures as draw
+from closerlook.study import paper_figures as draw
 from closerlook.study.claims import headline
-from closerlook.study.frames import claim_cells_frame, claims_frame, main_frame
+from closerlook.study.frames import claims_frame, findings_frame, main_frame
 from closerlook.study.join import Study
-from closerlook.study.summary import MAIN_MEASURES, StudySummary
-from closerlook.study.terminal import measured, where
+from closerlook.study.main_table import MAIN_MEASURES, StudySummary
 from closerlook.study.verdicts import Claim
+from closerlook.study.wording import measured, where
 from closerlook.tracking.charts import wandb_table
 from closerlook.tracking.metric_names import segment
 from closerlook.tracking.wandb_run import harmless, open_run
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 JOB_TYPE = "study"
 CLAIMS = "study/claims"
-CLAIM_CELLS = "study/claim_cells"
+FINDINGS = "study/findings"
 MAIN_TABLE = "study/main_table"
 CLUSTERS = "study/clusters"
 
@@ -89,7 +89,7 @@ def study_info(study: Study) -> StudyInfo:
 def _log_summary(run: Run, summary: StudySummary, claims: Sequence[Claim], page: Path | None) -> None:
     content: dict[str, Any] = {
         CLAIMS: wandb_table(claims_frame(claims)),
-        CLAIM_CELLS: wandb_table(claim_cells_frame(claims)),
+        FINDINGS: wandb_table(findings_frame(claims)),
         MAIN_TABLE: wandb_table(main_frame(summary)),
         CLUSTERS: draw.e2_clusters(summary),
     }
@@ -104,12 +104,12 @@ def summary_values(summary: StudySummary, claims: Sequence[Claim]) -> Iterator[t
     """Flat values for the table of runs; undefined ones are left out."""
     for claim in claims:
         yield f"claims/{claim.key}/verdict", str(claim.verdict)
-        known = [cell.effect.value for cell in claim.tested if cell.effect.known]
+        known = [one.effect.value for one in claim.tested if one.effect.known]
         if known:
             yield f"claims/{claim.key}/effect", sum(known) / len(known)
     for row in summary.rows:
         for measure in MAIN_MEASURES:
-            for moment, found in zip(("before", "after"), row.moments[measure], strict=True):
+            for moment, found in zip(("before", "after"), row.before_after[measure], strict=True):
                 if found.n:
                     yield f"study/{segment(row.task)}/{segment(row.model)}/{moment}/{measure}", found.mean
 
@@ -119,7 +119,7 @@ def claims_markdown(claims: Sequence[Claim]) -> str:
     lines = ["| claim | verdict | here | paper |", "|---|---|---|---|"]
     for claim in claims:
         lines.append(_line(f"**{claim.statement}**", str(claim.verdict), claim.reason, claim.paper))
-        lines.extend(_line(where(cell), str(cell.verdict), measured(cell), cell.paper) for cell in claim.cells)
+        lines.extend(_line(where(one), str(one.verdict), measured(one), one.paper) for one in claim.findings)
     return "\n".join(lines)
 
 

@@ -8,7 +8,6 @@ the depths that a project's encoders have.
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Sequence
@@ -22,11 +21,12 @@ import wandb
 from closerlook import measures as m
 from closerlook.figures.theme import capital, name_of
 from closerlook.files import write_json
+from closerlook.private_interfaces import dashboard_json
 from closerlook.results.tables import SUMMARY_MEASURES, USUAL_PROBE, split_for
 from closerlook.study.claims import headline
 from closerlook.study.verdicts import Claim
 from closerlook.tracking import metric_names as names
-from closerlook.tracking.study_run import CLAIM_CELLS, CLAIMS, CLUSTERS, JOB_TYPE, MAIN_TABLE, claims_markdown
+from closerlook.tracking.study_run import CLAIMS, CLUSTERS, FINDINGS, JOB_TYPE, MAIN_TABLE, claims_markdown
 from closerlook.tracking.wandb_run import without_key
 from closerlook.tracking.wandb_settings import has_key
 
@@ -122,7 +122,7 @@ def report(settings: DashboardSettings, claims: Sequence[Claim]) -> Any:
     _, wr = _library()
     # A runset without entity and project takes the report's own; given them, the library asks the server at once.
     runset = wr.Runset(name="studies", query=JOB_TYPE)
-    panels = [wr.WeavePanelSummaryTable(table_name=table) for table in (CLAIM_CELLS, MAIN_TABLE)]
+    panels = [wr.WeavePanelSummaryTable(table_name=table) for table in (FINDINGS, MAIN_TABLE)]
     return wr.Report(
         project=settings.project,
         entity=settings.entity,
@@ -198,7 +198,7 @@ _TIMEOUT = 20
 
 def as_json(made: Any) -> Any:
     """The JSON of a workspace or report as the server would get it."""
-    return json.loads(made._to_model().model_dump_json(by_alias=True))
+    return dashboard_json(made)
 
 
 def panel_keys(settings: DashboardSettings) -> tuple[str, ...]:
@@ -291,7 +291,7 @@ def _probes(settings: DashboardSettings) -> list[Any]:
 
 def _study(settings: DashboardSettings) -> list[Any]:
     _, wr = _library()
-    tables = [wr.WeavePanelSummaryTable(table_name=table) for table in (CLAIMS, CLAIM_CELLS, MAIN_TABLE)]
+    tables = [wr.WeavePanelSummaryTable(table_name=table) for table in (CLAIMS, FINDINGS, MAIN_TABLE)]
     return [*tables, wr.MediaBrowser(title="Clusters", media_keys=[CLUSTERS])]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import datasets
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from closerlook.data.corpus import Corpus
@@ -105,7 +107,7 @@ SAME = {
     "lists of JSON": ("x.json", json.dumps({"text": list(FRAME["text"]), "label": list(FRAME["label"])})),
     "JSON in data": ("x.json", json.dumps({"version": 1, "data": FRAME.to_dict("records")})),
     "lines in .json": ("x.json", FRAME.to_json(orient="records", lines=True)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", SAME)
@@ -121,6 +123,11 @@ def test_what_a_reader_decides_is_said(tmp_path: Path) -> None:
     corpus = load("text", path)
     assert any("32 values of x.tsv look quoted as in CSV" in note for note in corpus.notes)
     assert rows_of(load("text", path, quoting=True)) == [(a, [b]) for a, b in ROWS]
+
+
+def test_quotation_marks_within_values_of_a_csv(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", 'text,label\na "b" c,x\n5" disk,y\n"""d"" e, f",x\n"g\nh",y\n')
+    assert [text for text, _ in rows_of(load("text", path))] == ['a "b" c', '5" disk', '"d" e, f', "g\nh"]
 
 
 def test_files_without_a_header(tmp_path: Path) -> None:
@@ -153,6 +160,13 @@ def test_what_parquet_may_hold(tmp_path: Path) -> None:
     frame = FRAME.astype({"label": "category"}).assign(image=[b"\x00"] * len(FRAME))
     frame.to_parquet(tmp_path / "x.parquet")
     assert rows_of(load("text", tmp_path / "x.parquet")) == [(a, [b]) for a, b in ROWS]
+    write(tmp_path / "bad.parquet", (tmp_path / "x.parquet").read_bytes().replace(b"said", b"s\xff\xffd"))
+    with pytest.raises(DataError, match=r"bad.parquet: cannot be read as Parquet"):
+        load("text", tmp_path / "bad.parquet")
+    table = pa.table([["a"], ["x"], ["y"]], names=["text", "label", "label"])
+    pq.write_table(table, tmp_path / "twice.parquet")
+    with pytest.raises(DataError, match="has column 'label' twice"):
+        load("text", tmp_path / "twice.parquet")
     words = pd.DataFrame({"tokens": [["a", "b"], ["c"]] * 3, "tags": [[1, 0], [1]] * 3, "id": [1] * 6})
     words.to_parquet(tmp_path / "w.parquet")
     assert rows_of(load("token", tmp_path / "w.parquet"))[:2] == [(("a", "b"), ["1", "0"]), (("c",), ["1"])]
@@ -178,11 +192,15 @@ def test_classes_without_a_label(tmp_path: Path) -> None:
         ([{"tokens": [], "tags": []}], {"on_empty": "skip"}, "task.on_empty=skip", "2 rows without a sentence are"),
         ([{"tokens": None, "tags": None}], {"on_empty": "skip"}, "task.on_empty=skip", "2 rows without a sentence are"),
         ([{"tokens": ["a", "b"], "tags": ["X", None]}], {"on_empty": "skip"}, "on_empty=skip", "2 words without a"),
-        ([{"tokens": ["a", " "], "tags": ["X", "Y"]}], {"allow_dropped_words": True}, "allow_dropped_words=true",
-         "2 empty words are"),
+        (
+            [{"tokens": ["a", " "], "tags": ["X", "Y"]}],
+            {"allow_dropped_words": True},
+            "allow_dropped_words=true",
+            "2 empty words are",
+        ),
         ([{"tokens": ["", None], "tags": ["X", "Y"]}], {"on_empty": "skip"}, "on_empty=skip", "2 rows without a sen"),
     ],
-)  # fmt: skip
+)
 def test_what_is_empty_is_named_or_left_out_and_counted(
     rows: list[dict[str, Any]], settings: dict[str, Any], message: str, note: str, tmp_path: Path
 ) -> None:
@@ -298,6 +316,13 @@ def test_lists_that_were_written_as_text(form: str, tmp_path: Path) -> None:
     assert rows_of(load("token", tmp_path / "x.csv")) == expected
 
 
+def test_words_in_brackets_and_quotation_marks_are_no_list(tmp_path: Path) -> None:
+    texts = ["[ ' a ' ]", "( ' b ' )", "['tis so", '( " c " , " d " ) .']
+    rows = "".join(f"{text}\t{' '.join('XY'[i % 2] for i in range(len(text.split())))}\n" for text in texts)
+    corpus = load("token", write(tmp_path / "x.tsv", f"tokens\ttags\n{rows}"))
+    assert [words for words, _ in rows_of(corpus)] == [tuple(text.split()) for text in texts]
+
+
 def test_lists_that_numpy_cut_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.csv", "tokens,tags\n\"['a' ... 'b']\",X O\n")
     with pytest.raises(DataError, match=r"row 1 \(line 2\): words .* begin like a list but cannot be read.*shortens"):
@@ -328,8 +353,21 @@ def test_a_folder_of_column_files(tmp_path: Path) -> None:
         write(tmp_path / f"{split}.txt", CONLL.replace("EU", split))
     corpus = load("token", tmp_path, validation_split="validation")
     assert [corpus.splits[s][0].words for s in ("train", "validation", "test")] == [
-        ("train", "rejects"), ("valid", "rejects"), ("test", "rejects"),
-    ]  # fmt: skip
+        ("train", "rejects"),
+        ("valid", "rejects"),
+        ("test", "rejects"),
+    ]
+
+
+def test_a_folder_of_two_formats(tmp_path: Path) -> None:
+    FRAME.to_csv(tmp_path / "train.csv", index=False)
+    FRAME.to_json(tmp_path / "test.jsonl", orient="records", lines=True)
+    write(tmp_path / "notes.txt", "where it is from")
+    corpus = load("text", tmp_path)
+    assert {split: corpus.n_examples(split) for split in corpus.splits} == {"train": 32, "test": 32}
+    write(tmp_path / "more.csv", CSV)  # says no split: the conventions of the hub decide, which know one format
+    with pytest.raises(DataError, match=r"Couldn't infer the same data file format.*Expected files named by split"):
+        load("text", tmp_path)
 
 
 def test_folders_of_other_formats_and_bad_folders(tmp_path: Path) -> None:

@@ -129,8 +129,11 @@ def test_words_and_pairs_from_conllu(fixture_dir: Path) -> None:
     pairs = load("pair_classification", data_files={"train": path, "test": path})
     text = pairs.splits["train"][1]
     assert [(text.form(i), t.label) for i, t in enumerate(text.targets)] == [
-        ("maps Vast", "amod"), ("help maps", "nsubj"), ("help readers", "obj"), ("help .", "punct"),
-    ]  # fmt: skip
+        ("maps Vast", "amod"),
+        ("help maps", "nsubj"),
+        ("help readers", "obj"),
+        ("help .", "punct"),
+    ]
     with pytest.raises(DataError, match=r"CoNLL-U has no label column 'tags'; expected .* upos, xpos, deprel"):
         load("token_classification", data_files={"train": path, "test": path})
     with pytest.raises(DataError, match=r"text_classification reads no \.conllu files"):
@@ -177,9 +180,13 @@ def test_pairs_by_markers(tmp_path: Path, text: str, form: str) -> None:
 def test_pairs_by_markers_from_csv_with_own_markers(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "x.csv", "s,rel\n[A]x[/A] of [B]y[/B],1\n[B]x[/B] [A]z[/A],1\n[A]a[/A] [B]b[/B],2\n")
     corpus = load(
-        "pair_classification", data_files={"train": path, "test": path}, pair_format="markers", text_column="s",
-        label_column="rel", markers=["[A]", "[/A]", "[B]", "[/B]"],
-    )  # fmt: skip
+        "pair_classification",
+        data_files={"train": path, "test": path},
+        pair_format="markers",
+        text_column="s",
+        label_column="rel",
+        markers=["[A]", "[/A]", "[B]", "[/B]"],
+    )
     assert [text.form(0) for text in corpus.splits["train"]] == ["x y", "z x", "a b"]
 
 
@@ -341,9 +348,15 @@ def test_a_hub_dataset_is_asked_for_by_its_revision(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(datasets, "load_dataset", hub)
     corpus = load(
-        "text_classification", dataset="some/set", dataset_config="en", dataset_revision="abc", test_split=None,
-        test_fraction=0.2, text_column="sentence", label_column="y",
-    )  # fmt: skip
+        "text_classification",
+        dataset="some/set",
+        dataset_config="en",
+        dataset_revision="abc",
+        test_split=None,
+        test_fraction=0.2,
+        text_column="sentence",
+        label_column="y",
+    )
     assert asked == [("some/set", {"name": "en", "revision": "abc", "keep_in_memory": True})]  # no remote code
     assert corpus.label_names == ("n", "p")
     assert list(corpus.checksums) == ["some/set:train"]

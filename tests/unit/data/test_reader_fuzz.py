@@ -84,10 +84,15 @@ def test_the_undamaged_file_is_read(name: str, tmp_path: Path) -> None:
 
 ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".conll", ".csv.gz")
 values = st.one_of(
-    st.none(), st.booleans(), st.integers(-2, 9), st.floats(), st.text(max_size=6), st.lists(st.text(max_size=3)),
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 9),
+    st.floats(),
+    st.text(max_size=6),
+    st.lists(st.text(max_size=3)),
     st.sampled_from(["['a', 'b']", "['a' 'b'", "O B-PER", "1.0", "NA", '"x', "a\tb", "\ud800", "-1"]),
     st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
-)  # fmt: skip
+)
 
 
 def whole(task: str, path: Path, **others: Any) -> None:

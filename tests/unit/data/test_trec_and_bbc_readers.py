@@ -41,8 +41,12 @@ def test_malformed_trec(tmp_path: Path, text: str, line: int | None, message: st
 def test_bbc_articles_of_the_package() -> None:
     articles, checksum = read_bbc(bbc_folder())
     assert Counter(a.topic for a in articles) == {
-        "business": 510, "entertainment": 386, "politics": 417, "sports": 511, "tech": 401,
-    }  # fmt: skip
+        "business": 510,
+        "entertainment": 386,
+        "politics": 417,
+        "sports": 511,
+        "tech": 401,
+    }
     assert articles[0].headline == "Ad sales boost Time Warner profit"
     assert all(a.text.startswith(a.headline) for a in articles)
     assert len(checksum) == 64

@@ -10,13 +10,14 @@ import torch
 from sklearn.metrics import f1_score
 from torchmetrics.classification import MulticlassF1Score
 
+from closerlook.data.batching import Batch
 from closerlook.data.corpus import Corpus, LabeledText, Target
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import ModelSettings
 from closerlook.models.finetuning_module import FineTuningModule, linear_schedule
+from closerlook.models.label_metrics import MacroF1
 from closerlook.models.loading import load_encoder
-from closerlook.models.macro_f1 import MacroF1
 from closerlook.models.model_error import ModelError
 
 
@@ -124,6 +125,44 @@ def test_the_first_loss_that_is_not_finite_stops_the_training(tiny_bert: Path) -
 def test_a_last_update_that_diverges_is_found_by_the_test(tiny_bert: Path) -> None:
     with pytest.raises(ModelError, match=r"diverged: the test loss is nan after 1 updates"):
         fit(tiny_bert, rate=1e38, max_steps=1)
+
+
+class Answers(torch.nn.Module):
+    """In place of an encoder: vectors that say the class that is wanted."""
+
+    level, n_features = "word", 4
+
+    def __init__(self, classes: torch.Tensor) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        return 9 * torch.nn.functional.one_hot(self.classes[batch.example_index], 4).float()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_whole_entities_are_scored_on_the_test_split(tiny_bert: Path) -> None:
+    tags = [("O", "B-PER", "I-PER", "O"), ("B-LOC", "O", "O", "O"), ("O", "O", "B-PER", "I-PER")]
+    answers = [("O", "B-LOC", "I-PER", "O"), ("B-LOC", "O", "O", "O"), ("O", "O", "B-PER", "O")]
+    words = ("yesterday", "john", "smith", "left")
+    texts = tuple(
+        LabeledText(str(i), tuple(Target((j,), tag) for j, tag in enumerate(row)), words=words)
+        for i, row in enumerate(tags)
+    )
+    names = ("B-LOC", "B-PER", "I-PER", "O")
+    loaded = load_encoder(ModelSettings(name="t", source=str(tiny_bert)))
+    data = CorpusDataModule(Corpus("t", "word", {"train": texts, "test": texts}, names), loaded.tokenizer, batch_size=2)
+    encoder = Answers(torch.tensor([names.index(tag) for row in answers for tag in row]))
+    module = FineTuningModule(encoder, 4, optimizer=partial(torch.optim.AdamW, lr=0.0))  # type: ignore[arg-type]
+    with torch.no_grad():
+        module.head.weight.copy_(torch.eye(4))
+    runner = pl.Trainer(accelerator="cpu", devices=1, logger=False, enable_progress_bar=False)
+    (found,) = runner.test(module, datamodule=data, verbose=False)
+    assert found["test/accuracy"] == pytest.approx(10 / 12)
+    # true: PER(1-2), LOC(0), PER(2-3); predicted: LOC(1), PER(2), LOC(0), PER(2)
+    assert found["test/entity_precision"] == pytest.approx(1 / 4)
+    assert found["test/entity_recall"] == pytest.approx(1 / 3)
+    assert found["test/entity_f1"] == pytest.approx(2 / 7)
 
 
 def test_macro_f1_is_that_of_scikit_learn_and_torchmetrics() -> None:

@@ -15,13 +15,18 @@ from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
     AutoTokenizer,
+    BartConfig,
     BertConfig,
     BertForSequenceClassification,
     BertModel,
+    CanineConfig,
+    CanineModel,
     GPT2Config,
     GPT2LMHeadModel,
+    IBertConfig,
     RobertaConfig,
     RobertaModel,
+    RoCBertConfig,
     T5Config,
     T5EncoderModel,
 )
@@ -138,6 +143,8 @@ def test_fewer_vectors_than_ids_are_refused_and_many_more_said(copied: Path) -> 
         (BertConfig(max_position_embeddings=40), 40),
         (RobertaConfig(max_position_embeddings=42, pad_token_id=1), 40),
         (GPT2Config(n_positions=40), 40),
+        (BartConfig(max_position_embeddings=40, decoder_layers=1), 40),
+        (IBertConfig(max_position_embeddings=42, pad_token_id=1), 40),  # a table of another class
         (T5Config(), None),
     ],
 )
@@ -145,7 +152,7 @@ def test_the_limit_is_the_number_of_positions(config: Any, limit: int | None, ti
     small = {"vocab_size": 30522, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     for key, value in small.items():
         setattr(config, key, value)
-    config.intermediate_size = config.d_ff = 37
+    config.intermediate_size = config.d_ff = config.encoder_ffn_dim = config.decoder_ffn_dim = 37
     AutoModel.from_config(config).save_pretrained(tmp_path)
     loaded = load(tmp_path, tokenizer=str(tiny_bert))
     assert loaded.encoding_options()["max_length"] == (limit or 512)  # 512: what the tokenizer says
@@ -322,3 +329,19 @@ def test_roberta_without_positions_left_is_checked_on_short_texts(tiny_bert: Pat
     )  # fmt: skip
     RobertaModel(config).save_pretrained(tmp_path)
     assert load(tmp_path, tokenizer=str(tiny_bert)).encoding_options()["max_length"] == 6
+
+
+def test_untrained_attention_is_not_taken_for_causal(tiny_bert: Path, tmp_path: Path) -> None:
+    config = RoCBertConfig(
+        vocab_size=30522, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=37,
+        max_position_embeddings=40,
+    )  # fmt: skip
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    assert not load(tmp_path, tokenizer=str(tiny_bert)).facts.is_causal  # a subword moves others by 5e-5 only
+
+
+def test_an_encoder_of_characters_is_one_error(tiny_bert: Path, tmp_path: Path) -> None:
+    config = CanineConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=37)
+    CanineModel(config).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"cannot be looked at layer by layer|fails on a short text"):
+        load(tmp_path, tokenizer=str(tiny_bert))

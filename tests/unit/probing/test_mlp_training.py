@@ -71,19 +71,12 @@ def test_codes_with_gaps_come_back_as_they_were_and_inputs_stay() -> None:
     assert fit.status == "max_iter"
 
 
-def test_rungs_of_halving() -> None:
-    assert Halving(3, 8).rungs(128) == [(8, 43), (24, 15), (72, 5), (216, 2)]
-    assert Halving(2, 1).rungs(2) == []
-    with pytest.raises(ValueError, match="expected factor of at least 2"):
-        Halving(1, 8).rungs(4)
-
-
 def test_halving_drops_the_worst_and_finishes_the_others_as_the_full_run_does() -> None:
     X, y = task()
     X_new, y_new = task(seed=9)
     training = MLPTraining(max_iter=60, learning_rate=0.01)
     full = train_cells(X, y, X_new, CELLS, training)
-    some = train_cells(X, y, X_new, CELLS, training, halving=Halving(2, 5), y_eval=y_new)
+    some = train_cells(X, y, X_new, CELLS, training, halving=Halving(2, 5, 2), y_eval=y_new)
     finished = [i for i, fit in enumerate(some) if fit.status != "dropped"]
     assert len(finished) == 2
     assert sorted(fit.n_iter for fit in some)[:4] == [5] * 4
@@ -115,7 +108,6 @@ def test_bad_settings_are_named() -> None:
         MLPTraining(n_jobs=0)
     with pytest.raises(ValueError, match="got dtype='half'"):
         MLPTraining(dtype="half")
-    assert "n_jobs" not in MLPTraining().to_dict()
 
 
 def test_an_interrupt_ends_the_other_threads_with_their_epoch() -> None:

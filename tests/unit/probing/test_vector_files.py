@@ -1,5 +1,7 @@
 """Vectors of one's own in each format, and what is said about broken files."""
 
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,6 +58,31 @@ def test_names_can_be_given(files):
     assert read.y.tolist() == list("wxyz")
 
 
+def _write_claims(files):
+    """Files of a few bytes that say they hold petabytes, or unpack to gigabytes."""
+    header = np.lib.format.header_data_from_array_1_0(np.zeros((1, 1))) | {"shape": (10**12, 1000)}
+    with (files / "claims.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    with zipfile.ZipFile(files / "claims.npz", "w") as archive:
+        archive.write(files / "claims.npy", "X.npy")
+    with zipfile.ZipFile(files / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(files / "claims.npy", "X.npy")
+    data = (files / "bomb.npz").read_bytes()  # the table of contents says how large the member is
+    size = (files / "claims.npy").stat().st_size.to_bytes(4, "little")
+    at = data.rindex(b"PK\x01\x02") + 24
+    assert data[at : at + 4] == size
+    (files / "bomb.npz").write_bytes(data[:at] + (4_200_000_000).to_bytes(4, "little") + data[at + 4 :])
+
+
+@pytest.mark.parametrize("name", ["bom.txt", "bom.csv", "column.npy"])
+def test_labels_as_other_programs_write_them(files, name):
+    """A byte order mark is no part of the first label; one column is one label a row."""
+    (files / "bom.txt").write_text("\n".join(Y), encoding="utf-8-sig")
+    (files / "bom.csv").write_text("label\n" + "\n".join(Y), encoding="utf-8-sig")
+    np.save(files / "column.npy", Y[:, None])
+    assert read_vectors(files / "x.npy", files / name).y.tolist() == Y.tolist()
+
+
 @pytest.mark.parametrize(
     ("vectors", "labels", "keys", "message"),
     [
@@ -71,8 +98,16 @@ def test_names_can_be_given(files):
         ("x.npy", "hole.parquet", {}, "row 1 of column 'label' has no label"),
         ("ragged.parquet", None, {}, "differ in length"),
         ("pickled.npy", "y.txt", {}, "not a plain array"),
-        ("pickled.npz", "y.txt", {}, "holds Python objects"),
+        ("pickled.npz", "y.txt", {}, "not an archive of plain arrays"),
         ("broken.safetensors", "y.txt", {}, "as safetensors"),
+        ("broken.parquet", "y.txt", {}, "as Parquet"),
+        ("complex.npy", "y.txt", {}, "Expected a table of numbers .* got complex64"),
+        ("x.npy", "nan.npy", {}, "row 2 has no label"),
+        ("x.npy", "complex.npy", {}, "Expected labels that are text or whole numbers .*, got complex64"),
+        ("x.npy", "table.npy", {}, r"got labels of shape \(4, 3\)"),
+        ("claims.npy", "y.txt", {}, r"its header claims shape \(1000000000000, 1000\) of float64"),
+        ("claims.npz", "y.txt", {}, r"its header claims shape \(1000000000000, 1000\) of float64"),
+        ("bomb.npz", "y.txt", {}, "it unpacks to 4 GB, .* times its size"),
     ],
 )
 def test_broken_files_are_named(files, vectors, labels, keys, message):
@@ -85,6 +120,12 @@ def test_broken_files_are_named(files, vectors, labels, keys, message):
     np.save(files / "pickled.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.savez(files / "pickled.npz", X=np.array([{"a": 1}], dtype=object))
     (files / "broken.safetensors").write_bytes(b"not tensors")
+    (files / "broken.parquet").write_bytes(b"PAR1 and nothing else PAR1")
+    np.save(files / "complex.npy", X[:, 0] + 1j if labels == "complex.npy" else X + 1j)
+    if labels == "nan.npy":
+        np.save(files / "nan.npy", bad[:, 1])
+    np.save(files / "table.npy", X)
+    _write_claims(files)
     with pytest.raises(ValueError, match=message):
         read_vectors(files / vectors, None if labels is None else files / labels, **keys)
 

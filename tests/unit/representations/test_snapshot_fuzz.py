@@ -251,7 +251,7 @@ def test_a_damaged_checkpoint_is_refused_or_holds_the_same_weights(damage: Damag
     try:
         check_checkpoint(path)
         found = torch.load(path, weights_only=True)
-    except (RunError, RuntimeError, pickle.UnpicklingError):  # the last two become a RunError in pipelines.train
+    except (RunError, RuntimeError, pickle.UnpicklingError):  # the last two become a RunError in pipelines.fine_tune
         return
     assert found["global_step"] == 7
     assert all(torch.equal(found["state_dict"][name], weights[name]) for name in weights)

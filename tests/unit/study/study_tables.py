@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from closerlook import measures as m
+from closerlook.results.hits import encode_hits
 from closerlook.results.rows import Place, ResultRow
 from closerlook.results.run import CrossOrigin, RunInfo
 from closerlook.results.run_dir import CROSS_FOLDER, RunDir
@@ -62,6 +63,23 @@ def space(measure: str, before: float | None, after: float | None, *, probe: str
 
 def accuracy(before: float, after: float, n: int = 1000, probe: str = "linear") -> list[ResultRow]:
     return space(m.ACCURACY, before, after, probe=probe, split="test", n=n)
+
+
+def hits(before: np.ndarray, after: np.ndarray, names: list[str] | None = None) -> list[ResultRow]:
+    """Accuracy before and after with the examples behind it."""
+    names = names or [str(i) for i in range(len(before))]
+    return [
+        *accuracy(float(before.mean()), float(after.mean()), len(before)),
+        *notes(m.TEST_HITS, *(encode_hits(part, names) for part in (before, after)), probe="linear"),
+    ]
+
+
+def notes(measure: str, before: str, after: str, *, probe: str) -> list[ResultRow]:
+    """What stands in a row's note, at both moments."""
+    return [
+        result_row(probe, measure, step, epoch, N_LAYERS, "test", note=note)
+        for step, epoch, note in ((0, 0.0, before), (LAST_STEP, 2.0, after))
+    ]
 
 
 def clusters(before: int, after: int, contradictions: int = 0) -> list[ResultRow]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from scipy.stats import t as student_t
+from scipy.stats import ttest_1samp
 
-from closerlook.study.cells import cells_of
+from closerlook import measures as m
+from closerlook.geometry.confidence import newcombe_interval
+from closerlook.results.hits import encode_hits
 from closerlook.study.claims import claims_of, headline
+from closerlook.study.conditions import conditions_of
 from closerlook.study.join import load_study
 from closerlook.study.verdicts import Claim, Verdict
 
@@ -19,7 +25,7 @@ N_PAIRS = 15
 
 
 def claim(root: Path, key: str) -> Claim:
-    claims = {found.key: found for found in claims_of(cells_of(load_study(root)))}
+    claims = {found.key: found for found in claims_of(conditions_of(load_study(root)))}
     return claims[key]
 
 
@@ -28,42 +34,75 @@ def claim(root: Path, key: str) -> Claim:
     [
         (0.70, 0.90, 1000, Verdict.SUPPORTED),
         (0.90, 0.70, 1000, Verdict.NOT_SUPPORTED),
-        (0.80, 0.81, 1000, Verdict.MIXED),
+        (0.80, 0.81, 1000, Verdict.UNDECIDED),
         (0.80, 0.81, 100_000, Verdict.SUPPORTED),
     ],
 )
-def test_one_seed_is_judged_by_the_test_examples(
+def test_without_hits_one_seed_is_judged_as_if_the_test_sets_were_different(
     tables: ModuleType, tmp_path: Path, before: float, after: float, n: int, verdict: Verdict
 ) -> None:
     tables.save_run(tables.run_dir(tmp_path), tables.accuracy(before, after, n), tables.info())
     found = claim(tmp_path, "accuracy")
     assert found.verdict == verdict
-    (cell,) = found.cells
-    assert cell.effect.value == pytest.approx(after - before)
-    assert f"Newcombe over {n} test examples, 1 seed" in cell.reason
-    assert cell.paper == ""
+    (condition,) = found.findings
+    assert condition.effect.value == pytest.approx(after - before)
+    assert f"{n} test examples, not paired, 1 seed" in condition.reason
+    assert (condition.effect.low, condition.effect.high) == pytest.approx(
+        newcombe_interval(round(after * n), n, round(before * n), n)
+    )
+    assert condition.paper == ""
 
 
-def test_three_seeds_are_judged_by_students_t(tables: ModuleType, tmp_path: Path) -> None:
-    gains = (0.10, 0.12, 0.17)
-    for seed, gain in enumerate(gains):
-        rows = tables.accuracy(0.5, 0.5 + gain, n=20)  # 20 test examples alone could not decide
+def test_one_seed_is_judged_by_the_examples_that_change_sides(tables: ModuleType, tmp_path: Path) -> None:
+    """40 examples are won and 20 lost of 300: McNemar says p = .010, two independent samples p = .11."""
+    before = np.repeat([0, 1, 1, 0], [40, 20, 140, 100])
+    after = np.repeat([1, 0, 1, 0], [40, 20, 140, 100])
+    tables.save_run(tables.run_dir(tmp_path), tables.hits(before, after), tables.info())
+    found = claim(tmp_path, "accuracy")
+    (condition,) = found.findings
+    # Bonett & Price 2012, by hand: (f12 + 1) / (n + 2) and (f21 + 1) / (n + 2)
+    won, lost = 41 / 302, 21 / 302
+    half = student_t.ppf(0.975, 301) * math.sqrt((won + lost - (won - lost) ** 2) / 301)
+    assert (condition.effect.low, condition.effect.high) == pytest.approx((won - lost - half, won - lost + half))
+    assert condition.effect.value == pytest.approx(20 / 300)
+    assert found.verdict == Verdict.SUPPORTED
+    assert "300 test examples, paired, 1 seed" in condition.reason
+    assert newcombe_interval(180, 300, 160, 300).low < 0
+
+
+def test_two_seeds_are_both_in_the_interval(tables: ModuleType, tmp_path: Path) -> None:
+    """The second seed turns the mean around: the interval must go with it, not stay that of the first."""
+    before = np.repeat([0, 1], [200, 200])
+    for seed, lost in ((0, 40), (1, 160)):
+        after = before.copy()
+        after[-lost:] = 0
+        after[:60] = 1
+        tables.save_run(tables.run_dir(tmp_path, seed=seed), tables.hits(before, after), tables.info(seed=seed))
+    (condition,) = claim(tmp_path, "accuracy").findings
+    effect = condition.effect
+    assert effect.value == pytest.approx(((60 - 40) + (60 - 160)) / 2 / 400)
+    assert effect.low < effect.value < effect.high
+    assert (effect.low + effect.high) / 2 == pytest.approx(effect.value, abs=0.002)
+    assert condition.effect.basis == "2 seeds x 400 test examples, paired"
+
+
+def test_hits_on_different_examples_are_not_paired(tables: ModuleType, tmp_path: Path) -> None:
+    before, after = np.repeat([0, 1], [50, 50]), np.repeat([0, 1], [20, 80])
+    for seed in (0, 1):
+        rows = tables.hits(before, after, names=[f"{seed}-{i}" for i in range(100)])
         tables.save_run(tables.run_dir(tmp_path, seed=seed), rows, tables.info(seed=seed))
-    (cell,) = claim(tmp_path, "accuracy").cells
-    half = 4.302652729911275 * np.std(gains, ddof=1) / math.sqrt(3)  # t quantile of 2 degrees of freedom, from a table
-    assert (cell.effect.low, cell.effect.high) == pytest.approx((0.13 - half, 0.13 + half))
-    assert cell.effect.basis == "Student's t over 3 seeds"
-    assert cell.verdict == Verdict.SUPPORTED
+    (condition,) = claim(tmp_path, "accuracy").findings
+    assert "100 test examples, not paired" in condition.effect.basis
 
 
 def test_paper_stands_beside_its_own_setting_only(tables: ModuleType, tmp_path: Path) -> None:
     rows = tables.accuracy(0.8775, 0.8958)
     tables.save_run(tables.run_dir(tmp_path, "ps_fxn", "bert_base"), rows, tables.info("ps_fxn", "bert_base", 0, 4282))
     tables.save_run(tables.run_dir(tmp_path, "ps_role", "bert_base"), rows, tables.info("ps_role", "bert_base", 0, 64))
-    cells = {cell.task: cell for cell in claim(tmp_path, "accuracy").cells}
-    assert cells["ps_fxn"].paper == "0.8775 → 0.8958"
-    assert cells["ps_fxn"].paper_effect == pytest.approx(0.0183)
-    assert cells["ps_role"].paper == ""  # a part of the data is not the paper's setting
+    conditions = {condition.task: condition for condition in claim(tmp_path, "accuracy").findings}
+    assert conditions["ps_fxn"].paper == "0.8775 → 0.8958"
+    assert conditions["ps_fxn"].paper_effect == pytest.approx(0.0183)
+    assert conditions["ps_role"].paper == ""  # a part of the data is not the paper's setting
 
 
 @pytest.mark.parametrize(
@@ -82,8 +121,8 @@ def test_linear_means_one_cluster_a_label_apart_from_contradictions(
 ) -> None:
     tables.save_run(tables.run_dir(tmp_path), tables.clusters(before, after, contradictions), tables.info())
     found = claim(tmp_path, "linear")
-    assert (found.verdict, found.cells[0].reason) == (verdict, reason)
-    assert (found.cells[0].before, found.cells[0].after) == (before, after)
+    assert (found.verdict, found.findings[0].reason) == (verdict, reason)
+    assert (found.findings[0].before, found.findings[0].after) == (before, after)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +130,7 @@ def test_linear_means_one_cluster_a_label_apart_from_contradictions(
     [
         ((1, 2, 3, 1, 2, 3), Verdict.SUPPORTED),
         ((-1, -2, -3, -1, -2, -3), Verdict.NOT_SUPPORTED),
-        ((-1, 2, -3, 1, -2, 3), Verdict.MIXED),
+        ((-1, 2, -3, 1, -2, 3), Verdict.UNDECIDED),
     ],
 )
 def test_minimum_distances_are_judged_over_labels(
@@ -101,19 +140,21 @@ def test_minimum_distances_are_judged_over_labels(
     tables.save_run(tables.run_dir(tmp_path), tables.minimum_distances(before, before + change), tables.info())
     found = claim(tmp_path, "apart")
     assert found.verdict == verdict
-    (cell,) = found.cells
-    assert cell.effect.value == pytest.approx(np.mean(change))
+    (condition,) = found.findings
+    assert condition.effect.value == pytest.approx(np.mean(change))
     up = sum(value > 0 for value in change)
-    assert cell.reason.startswith(f"up for {up}, down for {6 - up} labels") or "undecided" in cell.reason
-    assert "over 6 labels" in cell.effect.basis
+    assert condition.reason.startswith(f"up for {up}, down for {6 - up} labels")
+    low, high = ttest_1samp(change, 0).confidence_interval()
+    assert (condition.effect.low, condition.effect.high) == pytest.approx((low, high))
+    assert condition.effect.basis.startswith("6 labels, 1 seed")
 
 
 def test_a_label_without_a_distance_is_left_out_not_counted_as_zero(tables: ModuleType, tmp_path: Path) -> None:
     after = [6.0, 7.0, 6.0, 7.0, 6.0, None]
     tables.save_run(tables.run_dir(tmp_path), tables.minimum_distances([5.0] * 6, after), tables.info())
-    (cell,) = claim(tmp_path, "apart").cells
-    assert cell.effect.value == pytest.approx(1.4)
-    assert "over 5 labels" in cell.effect.basis
+    (condition,) = claim(tmp_path, "apart").findings
+    assert condition.effect.value == pytest.approx(1.4)
+    assert condition.effect.basis.startswith("5 labels")
 
 
 def test_cross_tasks_are_judged_by_their_relation(tables: ModuleType, tmp_path: Path) -> None:
@@ -125,9 +166,9 @@ def test_cross_tasks_are_judged_by_their_relation(tables: ModuleType, tmp_path: 
         tables.save_run(folder, rows, tables.info("ps_fxn"), tuned_on=tuned_on)
     related, unrelated = claim(tmp_path, "related"), claim(tmp_path, "unrelated")
     assert related.verdict == unrelated.verdict == Verdict.SUPPORTED
-    assert [cell.tuned_on for cell in (*related.cells, *unrelated.cells)] == ["ps_role", "pos"]
+    assert [condition.tuned_on for condition in (*related.findings, *unrelated.findings)] == ["ps_role", "pos"]
     assert claim(tmp_path, "apart").verdict == Verdict.NOT_TESTABLE  # a cross-task space is not the tuned task's own
-    assert unrelated.cells[0].effect.value == pytest.approx(-1.5)
+    assert unrelated.findings[0].effect.value == pytest.approx(-1.5)
 
 
 def test_train_test_similarity_falls_over_the_same_labels(tables: ModuleType, tmp_path: Path) -> None:
@@ -142,11 +183,55 @@ def test_train_test_similarity_falls_over_the_same_labels(tables: ModuleType, tm
     fallen = float(np.corrcoef(train, noisy)[0, 1])
     rows += tables.space("train_test_similarity", 1.0, fallen, probe="similarity", split="train-test")
     tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
-    (cell,) = claim(tmp_path, "train_test").cells
-    assert cell.effect.value == pytest.approx(fallen - 1)
-    assert cell.effect.low <= cell.effect.value <= cell.effect.high < 0  # it was 1 in every draw of labels
-    assert cell.verdict == Verdict.SUPPORTED
-    assert "bootstrap over 6 labels of one run" in cell.effect.basis
+    (condition,) = claim(tmp_path, "train_test").findings
+    assert condition.effect.value == pytest.approx(fallen - 1)
+    # the jackknife by hand: leave a label out, correlate what is left
+    pairs = list(combinations(range(6), 2))
+    without = []
+    for label in range(6):
+        kept = [i for i, pair in enumerate(pairs) if label not in pair]
+        without.append(np.corrcoef(train[kept], noisy[kept])[0, 1] - 1)
+    values = 6 * (fallen - 1) - 5 * np.array(without)
+    half = student_t.ppf(0.975, 5) * values.std(ddof=1) / math.sqrt(6)
+    assert (condition.effect.low, condition.effect.high) == pytest.approx((values.mean() - half, values.mean() + half))
+    assert condition.verdict == (Verdict.SUPPORTED if values.mean() + half < 0 else Verdict.UNDECIDED)
+    assert condition.effect.basis.startswith("6 labels, 1 seed")
+
+
+def test_few_labels_have_a_correlation_but_no_interval(tables: ModuleType, tmp_path: Path) -> None:
+    """Without one of four labels three pairs are left: nothing to judge a correlation by."""
+    before = np.array([1.0, 2, 3, 4, 5, 6])
+    names = list(combinations(tables.LABELS[:4], 2))
+    rows = [
+        tables.result_row("direct", m.LABEL_DISTANCE, step, step / 5, tables.N_LAYERS, "train", a, b, value=value)
+        for step in (0, tables.LAST_STEP)
+        for (a, b), value in zip(names, before, strict=True)
+    ]
+    tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
+    found = claim(tmp_path, "order_kept")
+    assert found.verdict == Verdict.UNDECIDED
+    assert found.findings[0].effect.value == pytest.approx(1.0)
+    assert found.findings[0].reason == "no interval: 4 labels, it needs 5"
+
+
+def test_labels_that_share_their_minimum_distance_are_one_unit(tables: ModuleType, tmp_path: Path) -> None:
+    """a-b, c-d and e-f are each other's nearest before and after: three independent changes, not six."""
+    near = {frozenset(pair) for pair in ("ab", "cd", "ef")}
+    grown = {"a": 1.0, "c": 2.0, "e": 3.0}
+    rows = []
+    for step in (0, tables.LAST_STEP):
+        vector = np.array([
+            1 + (step > 0) * grown[min(pair)] if frozenset(pair) in near else 20.0
+            for pair in combinations(tables.LABELS, 2)
+        ])  # fmt: skip
+        rows += tables.distances(vector, step=step)
+    rows += tables.minimum_distances([1.0] * 6, [2.0, 2.0, 3.0, 3.0, 4.0, 4.0])
+    tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
+    (condition,) = claim(tmp_path, "apart").findings
+    assert condition.effect.basis.startswith("6 labels (3 independent)")
+    expected = ttest_1samp([1.0, 2.0, 3.0], 0).confidence_interval()
+    assert (condition.effect.low, condition.effect.high) == pytest.approx((expected.low, expected.high))
+    assert condition.verdict == Verdict.UNDECIDED  # six values taken for independent: [1.1, 2.9]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +240,7 @@ def test_train_test_similarity_falls_over_the_same_labels(tables: ModuleType, tm
         ((0.9, 0.85, 0.95), (0.5, 0.4, 0.6), 0.8, Verdict.SUPPORTED),
         ((0.9, 0.85, 0.95), (0.5, 0.4, 0.6), 0.45, Verdict.MIXED),  # two halves of the train set differ as much
         ((0.5, 0.4, 0.6), (0.9, 0.85, 0.95), 0.8, Verdict.NOT_SUPPORTED),
-        ((0.6, 0.4, 0.8), (0.5, 0.3, 0.7), 0.8, Verdict.MIXED),
+        ((0.6, 0.4, 0.8), (0.5, 0.3, 0.7), 0.8, Verdict.UNDECIDED),
     ],
 )
 def test_size_matched_similarity_combines_both_intervals(
@@ -177,13 +262,13 @@ def test_size_matched_similarity_combines_both_intervals(
         )
         rows.append(found[moment])
     tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
-    (cell,) = claim(tmp_path, "train_test_matched").cells
+    (condition,) = claim(tmp_path, "train_test_matched").findings
     # Zou & Donner 2008, by hand
     low = after[0] - before[0] - math.hypot(after[0] - after[1], before[2] - before[0])
     high = after[0] - before[0] + math.hypot(after[2] - after[0], before[0] - before[1])
-    assert (cell.effect.low, cell.effect.high) == pytest.approx((low, high))
-    assert cell.verdict == verdict
-    assert f"two halves of the train set: 0.90 → {ceiling:.2f}" in cell.reason
+    assert (condition.effect.low, condition.effect.high) == pytest.approx((low, high))
+    assert condition.verdict == verdict
+    assert f"two halves of the train set: 0.90 → {ceiling:.2f}" in condition.reason
 
 
 @pytest.mark.parametrize(
@@ -199,7 +284,7 @@ def test_layers_are_compared_over_their_norm(
     tables.save_run(tables.run_dir(tmp_path), tables.displacements(lengths, norm=2.0), tables.info())
     found = claim(tmp_path, "upper_layers")
     assert found.verdict == verdict
-    assert found.cells[0].effect.value == pytest.approx(value)
+    assert found.findings[0].effect.value == pytest.approx(value)
 
 
 def test_last_layer_alone_cannot_tell_which_layers_move(tables: ModuleType, tmp_path: Path) -> None:
@@ -212,11 +297,11 @@ def test_order_is_judged_by_rank_not_by_proportion(tables: ModuleType, tmp_path:
     for task, after in (("pos", np.exp(before)), ("dep", np.sort(before)[np.argsort(np.argsort(-before))])):
         rows = [*tables.distances(before, step=0), *tables.distances(after, step=tables.LAST_STEP)]
         tables.save_run(tables.run_dir(tmp_path, task), rows, tables.info(task))
-    cells = {cell.task: cell for cell in claim(tmp_path, "order_kept").cells}
-    assert cells["pos"].effect.value == pytest.approx(1.0)
-    assert cells["pos"].verdict == Verdict.SUPPORTED
-    assert cells["dep"].effect.value == pytest.approx(-1.0)
-    assert cells["dep"].verdict == Verdict.NOT_SUPPORTED
+    conditions = {condition.task: condition for condition in claim(tmp_path, "order_kept").findings}
+    assert conditions["pos"].effect.value == pytest.approx(1.0)
+    assert conditions["pos"].verdict == Verdict.SUPPORTED
+    assert conditions["dep"].effect.value == pytest.approx(-1.0)
+    assert conditions["dep"].verdict == Verdict.NOT_SUPPORTED
 
 
 def test_memorisation_is_what_tuning_added(tables: ModuleType, tmp_path: Path) -> None:
@@ -228,8 +313,30 @@ def test_memorisation_is_what_tuning_added(tables: ModuleType, tmp_path: Path) -
     tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
     found = claim(tmp_path, "memorisation")
     assert found.verdict == Verdict.SUPPORTED
-    assert found.cells[0].effect.value == pytest.approx(0.20)
-    assert "500 seen examples" in found.cells[0].effect.basis
+    assert found.findings[0].effect.value == pytest.approx(0.20)
+    assert "two sets of examples, not paired" in found.findings[0].effect.basis
+
+
+def test_memorisation_is_paired_where_the_hits_are_stored(tables: ModuleType, tmp_path: Path) -> None:
+    """Of 100 seen examples 30 are won, of 50 unseen ones 5 are won and 5 lost: two paired samples, added up."""
+    sets = {
+        m.SUBTEST_HITS: (np.repeat([0, 1], [40, 60]), np.repeat([0, 1], [10, 90])),
+        m.UNSEEN_HITS: (np.repeat([0, 0, 1, 1], [15, 5, 5, 25]), np.repeat([0, 1, 0, 1], [15, 5, 5, 25])),
+    }
+    rows = tables.space("memorisation_gap", 0.0, 0.3, probe="memorisation", split="train-test", low=0.0, high=0.3)
+    for name, parts in sets.items():
+        texts = (encode_hits(part, [str(i) for i in range(len(part))]) for part in parts)
+        rows += tables.notes(name, *texts, probe="memorisation")
+    tables.save_run(tables.run_dir(tmp_path), rows, tables.info())
+    (condition,) = claim(tmp_path, "memorisation").findings
+    seen, unseen = (np.r_[after - before, 1, -1] for before, after in sets.values())
+    errors = [part.var(ddof=1) / len(part) for part in (seen, unseen)]
+    df = sum(errors) ** 2 / sum(e**2 / (len(part) - 1) for e, part in zip(errors, (seen, unseen), strict=True))  # Welch
+    half = student_t.ppf(0.975, df) * math.sqrt(sum(errors))
+    centre = seen.mean() - unseen.mean()
+    assert (condition.effect.low, condition.effect.high) == pytest.approx((centre - half, centre + half))
+    assert condition.effect.value == pytest.approx(0.3)
+    assert "100 seen + 50 unseen examples" in condition.effect.basis
 
 
 def test_growth_over_scatter_is_judged_against_one(tables: ModuleType, tmp_path: Path) -> None:
@@ -238,30 +345,55 @@ def test_growth_over_scatter_is_judged_against_one(tables: ModuleType, tmp_path:
     assert claim(tmp_path, "apart_beyond_scatter").verdict == Verdict.NOT_SUPPORTED
 
 
-def test_exception_needs_five_cells(tables: ModuleType, tmp_path: Path) -> None:
-    def add(i: int) -> None:
-        gain, alike = 0.02 * i, 0.4 + 0.1 * i
-        rows = [*tables.accuracy(0.5, 0.5 + gain),
-                *tables.space("train_test_similarity", 0.9, alike, probe="similarity", split="train-test")]  # fmt: skip
-        tables.save_run(tables.run_dir(tmp_path, f"task{i}"), rows, tables.info(f"task{i}"))
+def save_exception(tables: ModuleType, root: Path, task: str, model: str, gain: float, alike: float) -> None:
+    rows = [*tables.accuracy(0.5, 0.5 + gain),
+            *tables.space("train_test_similarity", 0.9, alike, probe="similarity", split="train-test")]  # fmt: skip
+    tables.save_run(tables.run_dir(root, task, model), rows, tables.info(task, model))
 
-    for i in range(4):
-        add(i)
+
+def test_tasks_that_differ_make_no_exception(tables: ModuleType, tmp_path: Path) -> None:
+    """Over five tasks gain and similarity go together; with one model each, that says nothing of exceptions."""
+    for i in range(5):
+        save_exception(tables, tmp_path, f"task{i}", "minilm_l6", 0.02 * i, 0.4 + 0.1 * i)
     found = claim(tmp_path, "exception")
     assert found.verdict == Verdict.NOT_TESTABLE
-    assert "4 cells with both numbers, at least 5 needed" in found.reason
-    add(4)
+    assert "5 conditions with both numbers, 5 tasks and 1 models: needs at least 8, with several models" in found.reason
+
+
+@pytest.mark.parametrize(("sign", "verdict"), [(1, Verdict.SUPPORTED), (-1, Verdict.NOT_SUPPORTED)])
+def test_exception_is_what_task_and_model_do_not_explain(
+    tables: ModuleType, tmp_path: Path, sign: int, verdict: Verdict
+) -> None:
+    """A large effect of task and model in both numbers, and the exceptions go the other way or not."""
+    odd = np.random.default_rng(0).normal(size=(6, 5))
+    for i in range(6):
+        for j in range(5):
+            gain, alike = 0.02 * i + 0.01 * j + 0.02 * odd[i, j], 0.5 - 0.03 * i - 0.02 * j + sign * 0.02 * odd[i, j]
+            save_exception(tables, tmp_path, f"task{i}", f"model{j}", gain, alike)
     found = claim(tmp_path, "exception")
-    assert found.verdict == Verdict.SUPPORTED
-    assert found.cells[0].effect.value == pytest.approx(1.0)
+    assert found.verdict == verdict
+    assert "30 conditions less the means of 10 tasks and models" in found.findings[0].reason
 
 
-def test_cells_that_disagree_make_a_claim_mixed(tables: ModuleType, tmp_path: Path) -> None:
+def test_exception_without_one_says_what_it_could_have_found(tables: ModuleType, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    for i in range(3):
+        for j in range(4):
+            save_exception(tables, tmp_path, f"task{i}", f"model{j}", *rng.uniform(0.1, 0.4, 2))
+    found = claim(tmp_path, "exception")
+    assert found.verdict == Verdict.UNDECIDED
+    assert "a correlation below 0.89 would be missed more than one time in five" in found.findings[0].reason
+
+
+def test_conditions_that_disagree_make_a_claim_mixed(tables: ModuleType, tmp_path: Path) -> None:
     for task, after in (("pos", 0.9), ("dep", 0.5)):
         tables.save_run(tables.run_dir(tmp_path, task), tables.accuracy(0.7, after), tables.info(task))
     found = claim(tmp_path, "accuracy")
     assert found.verdict == Verdict.MIXED
-    assert found.reason == "1 of 2 cells support it, 1 speak against it"
+    assert found.reason.startswith("1 of 2 conditions support it, 1 speak against it; mean ")
+    assert found.reason.endswith("over 2 tasks, I² 100%; p = 1 (Holm)")
+    assert found.combined is not None
+    assert found.combined.i_squared > 0.9
 
 
 @pytest.mark.parametrize(
@@ -281,25 +413,25 @@ def test_not_testable_says_why(tables: ModuleType, tmp_path: Path, rows: str, re
     tables.save_run(tables.run_dir(tmp_path), content, tables.info())
     found = claim(tmp_path, "accuracy")
     assert found.verdict == Verdict.NOT_TESTABLE
-    assert found.cells[0].reason == reason
+    assert found.findings[0].reason == reason
     assert "probe the runs with probe=linear" in found.reason
-    assert math.isnan(found.cells[0].effect.value)
+    assert math.isnan(found.findings[0].effect.value)
 
 
 def test_the_better_classifier_is_read_when_every_seed_has_it(tables: ModuleType, tmp_path: Path) -> None:
     linear, mlp = tables.accuracy(0.5, 0.6), tables.accuracy(0.7, 0.9, probe="mlp")
     tables.save_run(tables.run_dir(tmp_path, seed=0), [*linear, *mlp], tables.info(seed=0))
-    assert claim(tmp_path, "accuracy").cells[0].before == pytest.approx(0.7)
+    assert claim(tmp_path, "accuracy").findings[0].before == pytest.approx(0.7)
     tables.save_run(tables.run_dir(tmp_path, seed=1), linear, tables.info(seed=1))
-    assert claim(tmp_path, "accuracy").cells[0].before == pytest.approx(0.5)
+    assert claim(tmp_path, "accuracy").findings[0].before == pytest.approx(0.5)
 
 
 def test_claims_become_json_without_nan(tables: ModuleType, tmp_path: Path) -> None:
     tables.save_run(tables.run_dir(tmp_path), tables.accuracy(0.7, 0.9), tables.info())
-    claims = claims_of(cells_of(load_study(tmp_path)))
+    claims = claims_of(conditions_of(load_study(tmp_path)))
     content = json.loads(json.dumps([found.to_dict() for found in claims], allow_nan=False))
     assert content[0]["verdict"] == "supported"
-    assert content[0]["cells"][0]["paper_effect"] is None
-    assert content[0]["cells"][0]["effect"]["per_seed"] == [pytest.approx(0.2)]
+    assert content[0]["findings"][0]["paper_effect"] is None
+    assert content[0]["findings"][0]["effect"]["per_seed"] == [pytest.approx(0.2)]
     assert len({found["key"] for found in content}) == len(content) == 12
     assert headline(claims) == "12 claims: 1 supported, 11 not testable."

@@ -18,7 +18,7 @@ from closerlook.results.run import RunError
 from closerlook.results.tables import USUAL_PROBE
 from closerlook.study.claims import claims_of
 from closerlook.study.join import Study
-from closerlook.study.summary import StudySummary
+from closerlook.study.main_table import StudySummary
 from closerlook.tracking import metric_names as names
 from closerlook.tracking.workspace import SECTIONS, DashboardSettings, panel_keys, write_dashboards
 
@@ -81,7 +81,7 @@ def test_report_holds_the_claims_table(written: tuple[dict[str, Any], dict[str, 
     text = json.dumps(written[1])
     assert "Tuning raises the accuracy of a probe trained from scratch." in text
     assert "12 claims: 12 not testable." in text
-    assert "study/claim_cells" in text
+    assert "study/findings" in text
 
 
 def test_writing_asks_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

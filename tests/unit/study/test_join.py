@@ -13,11 +13,10 @@ from closerlook import measures as m
 from closerlook.results.rows import COLUMNS
 from closerlook.results.run import RunError
 from closerlook.study import paper
-from closerlook.study.cells import cells_of
-from closerlook.study.intervals import effect, of_accuracies, of_difference, seed_interval
+from closerlook.study.conditions import conditions_of
 from closerlook.study.join import KEYS, find_runs, load_study
+from closerlook.study.main_table import summarise
 from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
-from closerlook.study.summary import summarise
 
 
 def test_a_line_that_cannot_be_read_is_named_with_the_command_that_mends_it(tables: ModuleType, tmp_path: Path) -> None:
@@ -43,8 +42,8 @@ def test_runs_are_found_at_any_depth_and_joined(tables: ModuleType, tmp_path: Pa
     assert tuple(study.table.columns) == (*KEYS, *COLUMNS)
     after = study.table[(study.table.step == 10) & (study.table.tuned_on == study.table.task)]
     assert after.groupby(["task", "seed"]).value.first().tolist() == pytest.approx([0.6, 0.7, 0.6, 0.7])
-    cells = cells_of(study)
-    assert [(cell.task, cell.tuned_on, sorted(cell.runs)) for cell in cells] == [
+    conditions = conditions_of(study)
+    assert [(one.task, one.tuned_on, sorted(one.runs)) for one in conditions] == [
         ("dep", "dep", [0, 1]), ("dep", "pos", [0]), ("pos", "pos", [0, 1]),
     ]  # fmt: skip
 
@@ -57,8 +56,8 @@ def test_a_directory_without_runs_is_an_error(tmp_path: Path) -> None:
 def test_variants_are_never_joined(tables: ModuleType, tmp_path: Path) -> None:
     for name, value in (("seed-0", 0.6), ("seed-0__finetuning.epochs-1", 0.7)):
         tables.save_run(tmp_path / "pos" / "minilm_l6" / name, tables.accuracy(0.5, value), tables.info())
-    cells = cells_of(load_study(tmp_path))
-    assert [cell.model for cell in cells] == ["minilm_l6", "minilm_l6 [finetuning.epochs-1]"]
+    conditions = conditions_of(load_study(tmp_path))
+    assert [one.model for one in conditions] == ["minilm_l6", "minilm_l6 [finetuning.epochs-1]"]
 
 
 def test_what_is_missing_is_told(tables: ModuleType, tmp_path: Path) -> None:
@@ -69,7 +68,7 @@ def test_what_is_missing_is_told(tables: ModuleType, tmp_path: Path) -> None:
     broken.mkdir()
     (broken / "run.json").write_text('{"task": "pos"')
     study = load_study(tmp_path)
-    summary = summarise(study, cells_of(study))
+    summary = summarise(study, conditions_of(study))
     assert [(row.task, row.model, row.status) for row in summary.rows] == [
         ("dep", "bert_tiny", "0 of 1 seeds probed"), ("dep", "minilm_l6", "no run"),
         ("pos", "bert_tiny", "no run"), ("pos", "minilm_l6", "1 not finished"),
@@ -78,7 +77,7 @@ def test_what_is_missing_is_told(tables: ModuleType, tmp_path: Path) -> None:
     for part in ("broken", "No run yet: dep, minilm_l6; pos, bert_tiny.", "Not probed yet: dep/bert_tiny/seed-0",
                  "Not finished, so the last snapshot is not the end: pos/minilm_l6/seed-0"):  # fmt: skip
         assert part in told
-    before, after = summary.rows[1].moments[m.ACCURACY]
+    before, after = summary.rows[1].before_after[m.ACCURACY]
     assert before.n == after.n == 0
     assert np.isnan(before.mean)
 
@@ -88,8 +87,8 @@ def test_mean_over_seeds_keeps_gaps_and_counts(tables: ModuleType, tmp_path: Pat
     for seed, three in enumerate(values):
         rows = tables.minimum_distances([1.0] * 6, [*three, 1.0, 1.0, 1.0])
         tables.save_run(tables.run_dir(tmp_path, seed=seed), rows, tables.info(seed=seed))
-    (cell,) = cells_of(load_study(tmp_path))
-    table = mean_over_seeds(cell)
+    (condition,) = conditions_of(load_study(tmp_path))
+    table = mean_over_seeds(condition, m.MIN_DISTANCE)
     assert tuple(table.columns) == COLUMNS
     last = table[table.step == 10].set_index("label")
     assert last.loc[["a", "b"], "value"].tolist() == [3.0, 3.0]
@@ -98,7 +97,7 @@ def test_mean_over_seeds_keeps_gaps_and_counts(tables: ModuleType, tmp_path: Pat
     half = 4.302652729911275 * 2 / np.sqrt(3)  # deviation of 1, 3, 5 is 2
     assert (last.loc["a", "low"], last.loc["a", "high"]) == pytest.approx((3 - half, 3 + half))
     assert np.isnan(last.loc["b", "low"])
-    assert len(first_seed(cell)) == 12
+    assert len(first_seed(condition)) == 12
 
 
 def test_closest_labels_before_tuning(tables: ModuleType, tmp_path: Path) -> None:
@@ -106,22 +105,9 @@ def test_closest_labels_before_tuning(tables: ModuleType, tmp_path: Path) -> Non
     points = np.array([0, 1, 10, 11.5, 30, 50])
     gaps = np.array([abs(x - y) for i, x in enumerate(points) for y in points[i + 1 :]])
     tables.save_run(tables.run_dir(tmp_path), tables.distances(gaps, step=0), tables.info())
-    (cell,) = cells_of(load_study(tmp_path))
-    assert closest_labels(first_seed(cell), layer=4) == ["a", "b", "c"]
-    assert closest_labels(first_seed(cell), layer=1) == []
-
-
-def test_intervals_say_what_they_are_over() -> None:
-    assert np.isnan(seed_interval((0.1, 0.2))).all()
-    nothing = effect({0: float("nan")})
-    assert (nothing.known, nothing.basis) == (False, "not measured")
-    single = effect({3: 0.5})
-    assert (single.value, single.has_interval, single.basis) == (0.5, False, "no interval, 1 seed")
-    interval, basis = of_accuracies(0.5, 0.9, 100)
-    assert interval.low < 0.4 < interval.high
-    assert basis == "Newcombe over 100 test examples"
-    assert np.isnan(of_accuracies(0.5, float("nan"), 100)[0]).all()
-    assert np.isnan(of_difference((1, float("nan"), 2), (0, -1, 1), "x")[0]).all()
+    (condition,) = conditions_of(load_study(tmp_path))
+    assert closest_labels(first_seed(condition), layer=4) == ["a", "b", "c"]
+    assert closest_labels(first_seed(condition), layer=1) == []
 
 
 def test_paper_tables_are_the_printed_ones() -> None:

@@ -11,14 +11,15 @@ import plotly.graph_objects as go
 import pytest
 from rich.console import Console
 
+from closerlook.cli.study_tables import print_study
 from closerlook.report.study_page import render_study_page
-from closerlook.study import figures as draw
-from closerlook.study.cells import cells_of
+from closerlook.study import paper_figures as draw
 from closerlook.study.claims import claims_of
-from closerlook.study.frames import claim_cells_frame, claims_frame, main_frame
+from closerlook.study.conditions import conditions_of
+from closerlook.study.frames import claims_frame, findings_frame, main_frame
 from closerlook.study.join import Study, load_study
-from closerlook.study.summary import summarise
-from closerlook.study.terminal import number, print_study
+from closerlook.study.main_table import summarise
+from closerlook.study.wording import number
 from closerlook.tracking.study_run import claims_markdown, summary_values
 
 
@@ -37,20 +38,20 @@ def study(tables: ModuleType, tmp_path: Path) -> Study:
 
 
 def test_page_is_one_file_that_shows_claims_and_runs_nothing_from_data(study: Study) -> None:
-    cells = cells_of(study)
-    page = render_study_page(study, cells, summarise(study, cells), claims_of(cells))
+    conditions = conditions_of(study)
+    page = render_study_page(study, conditions, summarise(study, conditions), claims_of(conditions))
     assert page.count("<script>") == 2  # plotly and the page's own
     assert "<script>alert" not in page
     assert 'src="http' not in page
     for text in ("Do the paper&#39;s claims hold here?", "linear", "Tuning raises the accuracy", "not testable",
-                 'data-choice="cell"', "E9"):  # fmt: skip
+                 'data-choice="condition"', "E9"):  # fmt: skip
         assert text in page or text.replace("&#39;", "'") in page, text
 
 
 def test_terminal_shows_verdicts_and_gaps(study: Study) -> None:
-    cells = cells_of(study)
+    conditions = conditions_of(study)
     out = io.StringIO()
-    print_study(summarise(study, cells), claims_of(cells), Console(file=out, width=170))
+    print_study(summarise(study, conditions), claims_of(conditions), Console(file=out, width=170))
     text = out.getvalue()
     assert "0.600 → 0.900" in text
     assert "60 → 6" in text
@@ -59,15 +60,15 @@ def test_terminal_shows_verdicts_and_gaps(study: Study) -> None:
 
 
 def test_terminal_shows_the_matrix_and_stacks_when_narrow(study: Study) -> None:
-    cells = cells_of(study)
-    summary = summarise(study, cells)
+    conditions = conditions_of(study)
+    summary = summarise(study, conditions)
     (matrix,) = summary.matrices
     assert matrix.tuned_on[-1:] == ("pos",)
     assert matrix.probed[-2:] == ("pos", "ps_fxn")
     texts = {}
     for width in (80, 170):
         out = io.StringIO()
-        print_study(summary, claims_of(cells), Console(file=out, width=width))
+        print_study(summary, claims_of(conditions), Console(file=out, width=width))
         texts[width] = " ".join(out.getvalue().split())
     assert "pos ps_fxn" in texts[80]
     assert "0 up, 6 down" in texts[80]
@@ -84,7 +85,7 @@ def test_matrix_compares_accuracies_of_one_classifier(tables: ModuleType, tmp_pa
     rows = [*tables.accuracy(0.7, 0.6, probe="mlp"), *tables.minimum_distances([5.0] * 6, [4.0] * 6)]
     tables.save_run(folder, rows, tables.info("ps_fxn"), tuned_on="pos")
     study = load_study(tmp_path)
-    (matrix,) = summarise(study, cells_of(study)).matrices
+    (matrix,) = summarise(study, conditions_of(study)).matrices
     assert matrix.classifier == "mlp"
     assert matrix.accuracy_before[0].tolist() == [0.5, 0.7]
     assert matrix.accuracy_after[0].tolist() == [0.8, 0.6]
@@ -95,7 +96,7 @@ def test_a_variant_is_a_sweep_of_its_own(tables: ModuleType, tmp_path: Path) -> 
     for task, name in (("pos", "seed-0"), ("dep", "seed-0"), ("pos", "seed-0__experiment-e3")):
         tables.save_run(tmp_path / task / "minilm_l6" / name, tables.accuracy(0.6, 0.9), tables.info(task))
     study = load_study(tmp_path)
-    summary = summarise(study, cells_of(study))
+    summary = summarise(study, conditions_of(study))
     assert [(row.task, row.model) for row in summary.rows] == [
         ("dep", "minilm_l6"), ("pos", "minilm_l6"), ("pos", "minilm_l6 [experiment-e3]")
     ]  # fmt: skip
@@ -109,7 +110,7 @@ def test_names_in_square_brackets_are_shown_as_they_are(tables: ModuleType, tmp_
         tables.save_run(tmp_path / "pos" / "minilm_l6" / name, tables.accuracy(0.6, 0.9), tables.info())
     study = load_study(tmp_path)
     out = io.StringIO()
-    print_study(summarise(study, cells_of(study)), claims_of(cells_of(study)), Console(file=out, width=170))
+    print_study(summarise(study, conditions_of(study)), claims_of(conditions_of(study)), Console(file=out, width=170))
     assert "minilm_l6 [bold]" in out.getvalue()
 
 
@@ -121,10 +122,10 @@ def test_numbers_are_signed_and_missing_ones_are_a_dash(value: float, text: str)
 
 
 def test_tables_and_summary_values_hold_what_was_measured(study: Study) -> None:
-    cells = cells_of(study)
-    summary, claims = summarise(study, cells), claims_of(cells)
+    conditions = conditions_of(study)
+    summary, claims = summarise(study, conditions), claims_of(conditions)
     assert claims_frame(claims)["verdict"].tolist() == [str(claim.verdict) for claim in claims]
-    found = claim_cells_frame(claims).set_index(["claim", "where"])
+    found = findings_frame(claims).set_index(["claim", "where"])
     assert found.loc[("accuracy", "pos, minilm_l6"), "effect"] == pytest.approx(0.3)
     assert np.isnan(found.loc[("memorisation", "pos, minilm_l6"), "effect"])
     main = main_frame(summary).set_index("task")
@@ -140,12 +141,12 @@ def test_tables_and_summary_values_hold_what_was_measured(study: Study) -> None:
 
 
 def test_every_figure_of_the_paper_has_a_value_or_a_reason(study: Study) -> None:
-    cells = cells_of(study)
-    summary = summarise(study, cells)
+    conditions = conditions_of(study)
+    summary = summarise(study, conditions)
     per_cell = (draw.e3_minimum_distances, draw.e4_closest_paths, draw.e6_similarity, draw.e7_arrows, draw.e8_lengths,
                 draw.e9_memorisation)  # fmt: skip
     figures = [draw.e2_clusters(summary), *(draw.e5_matrix(x) for x in summary.matrices)]
-    figures += [make(cell) for make in per_cell for cell in draw.own_cells(cells)]
+    figures += [make(condition) for make in per_cell for condition in draw.own_conditions(conditions)]
     assert len(figures) == 1 + 1 + 6 * 2
     for figure in figures:
         assert isinstance(figure, go.Figure)

@@ -187,7 +187,7 @@ def _comments(block: Block) -> dict[str, str]:
 
 
 def _check_tree(path: Path, words: Sequence[tuple[int | None, int]]) -> None:
-    """Heads (0 = root) exist and lead to the root; words without a head (``_``) are let be."""
+    """Heads (0 = root) exist and lead to the root; words without a head (``_``) may stand."""
     for head, line in words:
         if head is not None and not 0 <= head <= len(words):
             raise DataFileError(path, line, f"head {head}; expected 0 to {len(words)}")

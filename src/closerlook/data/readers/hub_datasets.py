@@ -1,7 +1,4 @@
-"""Datasets of the Hugging Face hub, and local folders in its layouts, through the package ``datasets``.
-
-That package is imported where it is used: it takes 1.3 s, and most tasks do without.
-"""
+"""Datasets of the Hugging Face hub, and local folders in its layouts, through the package ``datasets``."""
 
 from __future__ import annotations
 
@@ -13,6 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+
+import datasets
+import huggingface_hub.constants as hub
+from datasets.utils import logging
 
 from closerlook.data.data_errors import DataError
 from closerlook.data.download import can_reach, offline_reason
@@ -31,8 +32,6 @@ def read_hub(settings: TaskSettings) -> dict[str, Table]:
     Raises:
         DataError: Unknown, not readable, or neither cached nor reachable; the answer comes within seconds.
     """
-    import datasets
-
     dataset = str(settings.dataset)
     options = {"name": settings.dataset_config, "revision": settings.dataset_revision, "keep_in_memory": True}
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
@@ -62,8 +61,6 @@ def read_saved(folder: Path, settings: TaskSettings) -> dict[str, Table]:
     Raises:
         DataError: It is damaged.
     """
-    import datasets
-
     return _tables(str(folder), _quietly(folder, lambda _: datasets.load_from_disk(str(folder))), settings)
 
 
@@ -78,7 +75,6 @@ def files_of_folder(folder: Path, settings: TaskSettings) -> dict[str, list[Path
     Raises:
         DataError: Nothing in it can be read.
     """
-    import datasets
 
     def find(scratch: str) -> Any:
         return datasets.load_dataset_builder(str(folder), name=settings.dataset_config, cache_dir=scratch)
@@ -93,7 +89,6 @@ def read_other_folder(folder: Path, settings: TaskSettings) -> dict[str, Table]:
     Raises:
         DataError: Nothing in it can be read.
     """
-    import datasets
 
     def load(scratch: str) -> Any:
         # its cache knows local files by path and time, and may serve an old version: hence the scratch folder
@@ -120,8 +115,6 @@ def _tables(origin: str, loaded: Any, settings: TaskSettings) -> dict[str, Table
 
 
 def _table(origin: str, split: Any, used: bool, settings: TaskSettings) -> Table:
-    import datasets
-
     class_names = {}
     for name, feature in split.features.items():
         inner = getattr(feature, "feature", feature)  # a list of ClassLabels
@@ -134,23 +127,16 @@ def _table(origin: str, split: Any, used: bool, settings: TaskSettings) -> Table
 
 def _was_guessed(features: Mapping[str, Any]) -> bool:
     """Whether pandas may have made numbers or nothing of texts such as ``01`` and ``NA``; a README names classes."""
-    import datasets
-
     return not any(isinstance(feature, datasets.ClassLabel) for feature in features.values())
 
 
 def _as_text(column_names: Sequence[str]) -> dict[str, Any]:
-    import datasets
-
     features = datasets.Features({name: datasets.Value("string") for name in column_names})
     return {"features": features, "keep_default_na": False, "quoting": csv.QUOTE_MINIMAL}
 
 
 def _quietly(folder: Path, load: Callable[[str], T]) -> T:
     """Call ``load`` with a scratch folder, without progress bars and log lines: the error says what is wrong."""
-    import datasets
-    from datasets.utils import logging
-
     verbosity, bars = logging.get_verbosity(), datasets.are_progress_bars_disabled()
     logging.set_verbosity(logging.CRITICAL)
     datasets.disable_progress_bars()
@@ -176,9 +162,6 @@ def _first_cause(error: BaseException) -> str:
 @contextmanager
 def _offline(active: bool) -> Iterator[None]:
     """Make the Hugging Face packages look in their caches only: their own retries take half a minute."""
-    import datasets
-    import huggingface_hub.constants as hub
-
     flags: Sequence[Any] = (datasets.config, hub) if active else ()
     before = [module.HF_HUB_OFFLINE for module in flags]
     try:

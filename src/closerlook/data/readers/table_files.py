@@ -62,13 +62,16 @@ def read_parquet(path: Path, settings: TaskSettings) -> Table:
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
+            twice = [name for name in wanted_columns(settings) if schema.names.count(name) > 1]
+            if twice:
+                raise DataFileError(path, None, f"has column {twice[0]!r} twice; expected different names")
             found = file.read(columns=[name for name in schema.names if name in wanted_columns(settings)])
             n_rows = file.metadata.num_rows
-    except (pa.ArrowException, OSError) as error:
+            columns = {name: found.column(name).to_pylist() for name in found.column_names}
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataFileError(path, None, f"cannot be read as Parquet ({' '.join(str(error).split()):.200})") from error
     if not n_rows:
         raise DataFileError(path, None, "has no rows; expected at least one", "Check the file")
-    columns = {name: found.column(name).to_pylist() for name in found.column_names}
     return Table(str(path), columns, _class_names(schema), all_names=tuple(schema.names))
 
 

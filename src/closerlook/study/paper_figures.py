@@ -1,4 +1,4 @@
-"""The paper's figures on a study's cells: which table goes into which figure."""
+"""The paper's figures on a study's conditions: which table goes into which figure."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from closerlook.figures.over_settings import SettingClusters, clusters_before_af
 from closerlook.figures.paths import centroid_paths
 from closerlook.figures.theme import nothing_to_draw
 from closerlook.results.tables import layers_of
-from closerlook.study.cells import StudyCell
+from closerlook.study.conditions import Condition
+from closerlook.study.main_table import CrossMatrix, StudySummary
 from closerlook.study.seeds import closest_labels, first_seed, mean_over_seeds
-from closerlook.study.summary import CrossMatrix, StudySummary
-from closerlook.study.terminal import cross_text
+from closerlook.study.wording import cross_text
 
 
 def e2_clusters(summary: StudySummary) -> go.Figure:
     """E2: clusters before and after, one line a model and task."""
     rows = []
     for row in summary.rows:
-        before, after = row.moments[m.N_CLUSTERS]
+        before, after = row.before_after[m.N_CLUSTERS]
         rows.append(SettingClusters(f"{row.task}, {row.model}", before.mean, after.mean, row.n_labels))
     return clusters_before_after(rows)
 
 
-def e3_minimum_distances(cell: StudyCell) -> go.Figure:
+def e3_minimum_distances(condition: Condition) -> go.Figure:
     """E3: minimum distance of each label over training, last layer, mean over seeds."""
-    return labels_over_training(mean_over_seeds(cell), layer=cell.layer)
+    return labels_over_training(mean_over_seeds(condition, m.MIN_DISTANCE), layer=condition.layer)
 
 
-def e4_closest_paths(cell: StudyCell, layer: int | None = None) -> go.Figure:
+def e4_closest_paths(condition: Condition, layer: int | None = None) -> go.Figure:
     """E4: paths of the three closest labels in one joint PCA, first seed; the last layer unless told otherwise."""
-    table = first_seed(cell)
-    labels = closest_labels(table, layer=cell.layer)
-    where = cell.layer if layer is None else layer
+    table = first_seed(condition)
+    labels = closest_labels(table, layer=condition.layer)
+    where = condition.layer if layer is None else layer
     return centroid_paths(table, layer=where, labels=labels or None)
 
 
@@ -49,36 +49,39 @@ def e5_matrix(matrix: CrossMatrix) -> go.Figure:
     return cross_task_matrix(matrix.tuned_on, matrix.probed, matrix.change, text, model=matrix.model)
 
 
-def e6_similarity(cell: StudyCell) -> go.Figure:
+def e6_similarity(condition: Condition) -> go.Figure:
     """E6: similarity of the label distances to those before tuning, by layer over training, mean over seeds."""
     title = "Similarity of the label distances to those before tuning, train"
-    return layers_over_training(mean_over_seeds(cell), m.SIMILARITY_TO_FIRST, split="train", title=title)
+    table = mean_over_seeds(condition, m.SIMILARITY_TO_FIRST)
+    return layers_over_training(table, m.SIMILARITY_TO_FIRST, split="train", title=title)
 
 
-def e7_arrows(cell: StudyCell) -> go.Figure:
+def e7_arrows(condition: Condition) -> go.Figure:
     """E7: displacement of each label's centroid as arrows, per layer, first seed."""
-    return displacement_arrows(first_seed(cell))
+    return displacement_arrows(first_seed(condition))
 
 
-def e8_lengths(cell: StudyCell) -> go.Figure:
+def e8_lengths(condition: Condition) -> go.Figure:
     """E8: how far each label's centroid went, per layer, mean over seeds."""
-    return displacement_lengths(mean_over_seeds(cell))
+    return displacement_lengths(mean_over_seeds(condition, m.CENTROID_DISPLACEMENT))
 
 
-def e9_memorisation(cell: StudyCell) -> go.Figure:
+def e9_memorisation(condition: Condition) -> go.Figure:
     """E9: accuracy on seen and on unseen examples over training, last layer, mean over seeds."""
-    return memorisation_curves(mean_over_seeds(cell), layer=cell.layer)
+    return memorisation_curves(mean_over_seeds(condition, m.SUBTEST_ACCURACY, m.UNSEEN_ACCURACY), layer=condition.layer)
 
 
-def e4_low_layer(cell: StudyCell) -> go.Figure:
+def e4_low_layer(condition: Condition) -> go.Figure:
     """E4 at the lowest block whose centroids are known: what the paper sets against the last layer."""
-    layers = [layer for layer in layers_of(first_seed(cell), m.CENTROID_X, "train") if 1 <= layer < cell.layer]
+    layers = [
+        layer for layer in layers_of(first_seed(condition), m.CENTROID_X, "train") if 1 <= layer < condition.layer
+    ]
     if not layers:
         title = "Paths of the labels' centroids, lowest block, train"
         return nothing_to_draw(title, "no block below the last layer has been probed with probe=centroids")
-    return e4_closest_paths(cell, layers[0])
+    return e4_closest_paths(condition, layers[0])
 
 
-def own_cells(cells: Sequence[StudyCell]) -> list[StudyCell]:
-    """The cells with results that are probed on the task they were tuned on."""
-    return [cell for cell in cells if cell.own and any(len(table) for table in cell.tables.values())]
+def own_conditions(conditions: Sequence[Condition]) -> list[Condition]:
+    """The conditions with results that are probed on the task they were tuned on."""
+    return [condition for condition in conditions if condition.own and condition.probed]

@@ -1,4 +1,4 @@
-"""Macro-averaged F1 whose cost per batch does not grow with the square of the number of labels."""
+"""Metrics of predicted labels that torchmetrics does not have, or not at a cost that many labels allow."""
 
 from __future__ import annotations
 
@@ -44,3 +44,31 @@ class MacroF1(Metric):
         both = self.predictions + self.targets
         occurs = both > 0
         return (2.0 * self.matches[occurs] / both[occurs]).mean()
+
+
+class Predictions(Metric):
+    """The predicted class of every example, put together from batches and processes.
+
+    Args:
+        n_examples: Number of examples; each must be predicted once.
+    """
+
+    full_state_update = False
+    classes: Tensor
+
+    def __init__(self, n_examples: int) -> None:
+        super().__init__()
+        self.add_state("classes", torch.full((n_examples,), -1), dist_reduce_fx="max")
+
+    def update(self, example_index: Tensor, predicted: Tensor) -> None:
+        """Keep a batch.
+
+        Args:
+            example_index: (n,) int64 positions of the examples.
+            predicted: (n,) int64 class indices.
+        """
+        self.classes[example_index] = predicted
+
+    def compute(self) -> Tensor:
+        """(n_examples,) int64 class indices, in the order of the examples."""
+        return self.classes

@@ -1,8 +1,7 @@
-"""The main table and the claims table in the terminal."""
+"""The main table and the claims of a study in the terminal."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,22 +10,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from closerlook.number_text import number_text
 from closerlook.study.claims import headline
-from closerlook.study.summary import MAIN_MEASURES, CrossMatrix, SeedMean, StudySummary
-from closerlook.study.verdicts import Claim, ClaimCell, Verdict
+from closerlook.study.main_table import MAIN_MEASURES, CrossMatrix, SeedMean, StudySummary
+from closerlook.study.verdicts import Claim, Verdict
+from closerlook.study.wording import DASH, cross_text, measured, seed_text, where
 
 _COLOURS = {
     Verdict.SUPPORTED: "green",
     Verdict.NOT_SUPPORTED: "red",
     Verdict.MIXED: "yellow",
+    Verdict.UNDECIDED: "yellow",
     Verdict.NOT_TESTABLE: "dim",
 }
 _SHORT = dict(zip(MAIN_MEASURES, ("accuracy", "clusters", "~test", "min. dist.", "~first"), strict=True))
 _WIDE = 120
-DASH = "\u2013"
-"""Stands for a number that is missing."""
-
 _STYLE: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False, "padding": (0, 1)}
 
 
@@ -45,7 +42,7 @@ def print_study(summary: StudySummary, claims: Sequence[Claim], console: Console
         console.print(f"  [yellow]missing[/yellow] {escape(line)}", soft_wrap=True)
 
 
-def main_table(summary: StudySummary, *, stacked: bool = False) -> Table:
+def main_table(summary: StudySummary, *, stacked: bool) -> Table:
     """E1: before and after, a line for each task and model; ± is half the 95 % interval over seeds.
 
     Args:
@@ -53,7 +50,8 @@ def main_table(summary: StudySummary, *, stacked: bool = False) -> Table:
         stacked: After below before, for a narrow terminal.
     """
     caption = (
-        "±: half the 95 % interval, from three seeds on. min. dist.: to the nearest label, mean over labels (train). "
+        "±: half the 95 % interval over seeds on these same test examples, from three seeds on. min. dist.: to the "
+        "nearest label, mean over labels (train). "
         "~test, ~first: Pearson r of label distances with those of the test space, and with those before tuning."
     )
     style = _STYLE | ({"padding": 0} if stacked else {})
@@ -63,22 +61,22 @@ def main_table(summary: StudySummary, *, stacked: bool = False) -> Table:
     grid.add_column("seeds", justify="right", no_wrap=True)
     for measure in MAIN_MEASURES:
         grid.add_column(_SHORT[measure], justify="right", no_wrap=stacked)
-    told = any(row.status for row in summary.rows)
-    if told:
+    incomplete = any(row.status for row in summary.rows)
+    if incomplete:
         grid.add_column("")
     for row in summary.rows:
-        cells = [_pair(measure, *row.moments[measure], "\n→ " if stacked else " → ") for measure in MAIN_MEASURES]
-        status = [row.status] if told else []
-        grid.add_row(escape(row.task), escape(row.model), f"{row.n_probed}/{row.n_seeds}", *cells, *status)
+        pairs = [_pair(measure, *row.before_after[measure], "\n→ " if stacked else " → ") for measure in MAIN_MEASURES]
+        status = [row.status] if incomplete else []
+        grid.add_row(escape(row.task), escape(row.model), f"{row.n_probed}/{row.n_seeds}", *pairs, *status)
     return grid
 
 
 def cross_table(matrix: CrossMatrix) -> Table:
     """E5: a line for each task that was tuned on, a column for each one that was looked at."""
-    told = "change of the minimum distance, mean over labels; labels up and down"
+    caption = "change of the minimum distance, mean over labels; labels up and down"
     if matrix.classifier:
-        told += f"; accuracy before → after ({matrix.classifier} probe)"
-    grid = Table(caption=told, caption_justify="left", **_STYLE)
+        caption += f"; accuracy before → after ({matrix.classifier} probe)"
+    grid = Table(caption=caption, caption_justify="left", **_STYLE)
     grid.add_column("tuned on", no_wrap=True)
     for task in matrix.probed:
         grid.add_column(escape(task), justify="right")
@@ -88,25 +86,8 @@ def cross_table(matrix: CrossMatrix) -> Table:
     return grid
 
 
-def cross_text(matrix: CrossMatrix, row: int, column: int, newline: str = "\n") -> str:
-    """One cell of a matrix in words; a dash where nothing was looked at."""
-    place = row, column
-    if not math.isfinite(matrix.change[place]):
-        return DASH
-    lines = [number(matrix.change[place]), f"{matrix.n_up[place]:.0f} up, {matrix.n_down[place]:.0f} down"]
-    before, after = matrix.accuracy_before[place], matrix.accuracy_after[place]
-    if math.isfinite(after - before):
-        lines.append(f"{before:.3f} → {after:.3f}")
-    return newline.join(lines)
-
-
-def claims_table(claims: Sequence[Claim], *, details: bool = True) -> Table:
-    """The claims with their verdicts.
-
-    Args:
-        claims: The claims.
-        details: A line for each cell that could be tested; what each interval is over stands in page and JSON.
-    """
+def claims_table(claims: Sequence[Claim]) -> Table:
+    """The claims with their verdicts, and a line for each condition that could be tested."""
     grid = Table(**_STYLE)
     grid.add_column("claim", ratio=5, overflow="fold")
     grid.add_column("measured [95 % interval]", ratio=3, overflow="fold")
@@ -114,8 +95,8 @@ def claims_table(claims: Sequence[Claim], *, details: bool = True) -> Table:
     grid.add_column("verdict", no_wrap=True)
     for claim in claims:
         grid.add_row(f"[bold]{claim.statement}[/bold]", escape(claim.reason), "", _coloured(claim.verdict))
-        for cell in claim.tested if details else ():
-            grid.add_row(f"  {escape(where(cell))}", escape(measured(cell)), cell.paper, _coloured(cell.verdict))
+        for found in claim.tested:
+            grid.add_row(f"  {escape(where(found))}", escape(measured(found)), found.paper, _coloured(found.verdict))
         grid.add_section()
     return grid
 
@@ -124,35 +105,7 @@ def _coloured(verdict: Verdict) -> str:
     return f"[{_COLOURS[verdict]}]{verdict}[/{_COLOURS[verdict]}]"
 
 
-def where(cell: ClaimCell) -> str:
-    """The cell's place in words."""
-    across = "" if cell.task == cell.tuned_on else f", tuned on {cell.tuned_on}"
-    return f"{cell.task}, {cell.model}{across}"
-
-
-def measured(cell: ClaimCell) -> str:
-    """The effect with its interval: ``+0.021 [+0.008, +0.034]``."""
-    found = cell.effect
-    if not found.known:
-        return DASH
-    interval = f" [{number(found.low)}, {number(found.high)}]" if found.has_interval else ""
-    return f"{number(found.value)}{interval}"
-
-
-def number(value: float) -> str:
-    """A signed number with three significant digits; a dash when missing."""
-    if not math.isfinite(value):
-        return DASH
-    return f"{value:+.3g}" if abs(value) < 100 else f"{value:+,.0f}"
-
-
 def _pair(measure: str, before: SeedMean, after: SeedMean, arrow: str) -> str:
     if not before.n and not after.n:
         return DASH
     return f"{seed_text(measure, before)}{arrow}{seed_text(measure, after)}"
-
-
-def seed_text(measure: str, found: SeedMean) -> str:
-    """``0.912 ±0.003``; without ± for one seed, a dash when missing."""
-    half = f" ±{number_text(measure, found.half)}" if found.n > 1 and math.isfinite(found.half) else ""
-    return number_text(measure, found.mean) + half

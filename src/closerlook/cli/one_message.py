@@ -24,7 +24,7 @@ def one_clear_message(*, alone: bool = False, kept: str = "from the last checkpo
         alone: This process runs one job only, also when it is a job of a sweep.
         kept: From where a stopped command goes on when it is run again.
     """
-    from closerlook.callbacks.interruption import Interrupted
+    from closerlook.interruption import Interrupted
 
     try:
         yield

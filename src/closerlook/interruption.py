@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,24 +27,25 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """A signal that asks to stop raises :class:`Interrupted` inside the block, so that what is open is closed.
+def on_signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Call ``handler`` for the signals that ask to stop, inside the block.
 
-    Python does so for Ctrl-C. Outside the main thread, where Python allows no handlers, nothing changes.
+    Outside the main thread, where Python allows no handlers, nothing changes.
     """
-
-    def stop(signum: int, frame: Any) -> None:
-        raise Interrupted(signum)
-
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {signum: signal.signal(signum, stop) for signum in SIGNALS}
+    before = {signum: signal.signal(signum, handler) for signum in SIGNALS}
     try:
         yield
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        for signum, earlier in before.items():
+            signal.signal(signum, earlier)
+
+
+def interrupt(signum: int, frame: Any) -> None:
+    """Raise :class:`Interrupted`: a handler for :func:`on_signals` that lets what is open be closed."""
+    raise Interrupted(signum)
 
 
 def hand_over(signum: int) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from closerlook.callbacks.interruption import SIGNALS, Interrupted, hand_over
-from closerlook.pipelines.run_state import FAILED, RUNNING, plan, read_state, write_state
-from closerlook.results.run import RunError, RunState
+from closerlook.config import TrainConfig
+from closerlook.interruption import SIGNALS, Interrupted, hand_over, on_signals
+from closerlook.pipelines.run_state import FAILED, RUNNING, Decision, plan, write_state
+from closerlook.results.run import RunError
+from closerlook.results.run_dir import RunDir
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,8 @@ class SweepJob:
     Attributes:
         number: Its place in the sweep, from 0.
         overrides: What the command line of the job alone would say.
-        run_dir: Its directory.
-        settings: Its resolved configuration.
+        run: Its directory.
+        config: Its settings.
         action: ``start``, ``resume``, ``skip`` or ``refuse``.
         reason: Why.
         command: The command that runs this job alone, or goes on with it.
@@ -40,8 +41,8 @@ class SweepJob:
 
     number: int
     overrides: tuple[str, ...]
-    run_dir: Path
-    settings: dict[str, Any]
+    run: RunDir
+    config: TrainConfig
     action: str
     reason: str
     command: str
@@ -63,25 +64,16 @@ class JobEnd:
     error: str = ""
 
 
-def make_job(number: int, overrides: Sequence[str], run_dir: Path, settings: dict[str, Any], program: str) -> SweepJob:
+def make_job(number: int, overrides: Sequence[str], config: TrainConfig, command: str) -> SweepJob:
     """A job and what would be done with it now; nothing is changed on disk."""
-    changed = ""
+    run, changed = RunDir(Path(config.run_dir)), ""
     try:
-        decision = plan(run_dir, settings, overwrite=settings["overwrite"], ckpt_path=settings["ckpt_path"])
-        action, reason = decision.action, decision.reason
-        changed = state.changed if (state := _state(run_dir)) is not None else ""
+        decision = plan(run, config)
+        state = run.state()
+        changed = "" if state is None else state.changed
     except RunError as error:
-        action, reason = "refuse", str(error)
-    command = f"{program} {shlex.join(overrides)}"
-    return SweepJob(number, tuple(overrides), run_dir, settings, action, reason, command, changed)
-
-
-def _state(run_dir: Path) -> RunState | None:
-    """The state of a run directory; None also when it is damaged."""
-    try:
-        return read_state(run_dir)
-    except RunError:
-        return None
+        decision = Decision("refuse", reason=str(error))
+    return SweepJob(number, tuple(overrides), run, config, decision.action, decision.reason, command, changed)
 
 
 def refuse_shared_directories(jobs: Sequence[SweepJob]) -> list[SweepJob]:
@@ -89,9 +81,9 @@ def refuse_shared_directories(jobs: Sequence[SweepJob]) -> list[SweepJob]:
     first: dict[Path, int] = {}
     checked = []
     for job in jobs:
-        holder = first.setdefault(job.run_dir, job.number)
+        holder = first.setdefault(job.run.root, job.number)
         if holder != job.number:
-            reason = f"job {holder} of this sweep has the same directory {job.run_dir}; drop one of the two"
+            reason = f"job {holder} of this sweep has the same directory {job.run.root}; drop one of the two"
             job = replace(job, action="refuse", reason=reason)
         checked.append(job)
     return checked
@@ -102,11 +94,11 @@ def job_end(job: SweepJob) -> JobEnd:
     if job.action == "refuse":
         return JobEnd(job, "refused", job.reason)
     try:
-        state = read_state(job.run_dir)
-        now = plan(job.run_dir, job.settings, overwrite=False, ckpt_path=None)
+        state = job.run.state()
+        now = plan(job.run, replace(job.config, overwrite=False, ckpt_path=None))
     except RunError as error:
         return JobEnd(job, "failed", str(error))
-    if job.settings["overwrite"] and state is not None and state.changed == job.changed:
+    if job.config.overwrite and state is not None and state.changed == job.changed:
         return JobEnd(job, "failed", "it did not begin (its message is above); what is there is of an earlier run")
     if now.action == "skip":
         return JobEnd(job, "finished")
@@ -117,7 +109,7 @@ def job_end(job: SweepJob) -> JobEnd:
     return JobEnd(job, {RUNNING: "killed"}.get(state.status, state.status), state.error or now.reason)
 
 
-def in_own_process(work: Callable[[], float | None], run_dir: Path) -> float | None:
+def in_own_process(work: Callable[[], float | None], run: RunDir) -> float | None:
     """Run a job in a child process, so that running out of memory or a crash ends the job and not the sweep.
 
     The child is a fork: it has the libraries that this process has imported, and none of its memory is left
@@ -125,7 +117,7 @@ def in_own_process(work: Callable[[], float | None], run_dir: Path) -> float | N
 
     Args:
         work: The job. What it raises is recorded in its run directory by the training pipeline.
-        run_dir: Its directory; when the child is killed, its state says so.
+        run: Its directory; when the child is killed, its state says so.
 
     Returns:
         What ``work`` returned; None when it failed.
@@ -142,11 +134,18 @@ def in_own_process(work: Callable[[], float | None], run_dir: Path) -> float | N
         os.close(reading)
         _child(work, writing, parent)
     os.close(writing)
-    with _passing_signals_to(child) as stopped:
+    stopped: list[int] = []
+
+    def forward(signum: int, frame: Any) -> None:
+        stopped.append(signum)
+        with suppress(ProcessLookupError):
+            os.kill(child, signum)
+
+    with on_signals(forward):
         answer = _read_all(reading)
         _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
-        _record_killed(run_dir, os.WTERMSIG(status))
+        _record_killed(run, os.WTERMSIG(status))
     if stopped:
         hand_over(stopped[0])
         raise Interrupted(stopped[0])
@@ -184,32 +183,15 @@ def _die_with(parent: int) -> None:
             raise SystemExit(143)
 
 
-@contextmanager
-def _passing_signals_to(child: int) -> Iterator[list[int]]:
-    stopped: list[int] = []
-
-    def forward(signum: int, frame: Any) -> None:
-        stopped.append(signum)
-        with suppress(ProcessLookupError):
-            os.kill(child, signum)
-
-    before = {signum: signal.signal(signum, forward) for signum in SIGNALS}
-    try:
-        yield stopped
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
 def _read_all(reading: int) -> str:
     with os.fdopen(reading, "r") as pipe:
         return pipe.read()
 
 
-def _record_killed(run_dir: Path, signum: int) -> None:
-    state = read_state(run_dir)
+def _record_killed(run: RunDir, signum: int) -> None:
+    state = run.state()
     name = signal.Signals(signum).name
     hint = " (out of memory? the kernel ends processes so; see dmesg)" if signum == signal.SIGKILL else ""
-    log.error("%s: killed by %s%s", run_dir, name, hint)
+    log.error("%s: killed by %s%s", run.root, name, hint)
     if state is not None and state.status == RUNNING:
-        write_state(run_dir, FAILED, state.identity, error=f"killed by {name}{hint}", checkpoint=state.checkpoint)
+        write_state(run, FAILED, state.identity, error=f"killed by {name}{hint}", checkpoint=state.checkpoint)

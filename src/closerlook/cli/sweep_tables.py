@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+
+from closerlook.cli.command_line import command
+from closerlook.config import typed
+from closerlook.private_interfaces import job_of_sweep, sweep_combinations
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from closerlook.pipelines.sweep import JobEnd, SweepJob
+    from closerlook.pipelines.sweep_jobs import JobEnd, SweepJob
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +36,9 @@ class PlanSweep(Callback):
             return
         jobs = planned_jobs(config)
         print_plan(jobs)
-        if any(job.settings["sweep"]["plan"] for job in jobs):
+        if any(job.config.sweep.plan for job in jobs):
             raise SystemExit(0)
-        _planned[:] = [job for job in jobs if not job.settings["estimate"]]
+        _planned[:] = [job for job in jobs if not job.config.estimate]
 
 
 def planned_jobs(config: DictConfig) -> list[SweepJob]:
@@ -43,52 +47,26 @@ def planned_jobs(config: DictConfig) -> list[SweepJob]:
     Args:
         config: The sweep's configuration, ``hydra`` included.
     """
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from closerlook.pipelines.sweep_jobs import refuse_shared_directories
 
-    from closerlook.pipelines.sweep import refuse_shared_directories
-
-    loader = GlobalHydra.instance().config_loader()
-    parameters = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    parsed = OverridesParser.create(config_loader=loader).parse_overrides([*parameters, *config.hydra.overrides.task])
-    (combinations,) = BasicSweeper.split_arguments(parsed, None)
-    jobs = [_compose(loader, config, overrides, number) for number, overrides in enumerate(combinations)]
+    jobs = [_compose(config, overrides, number) for number, overrides in enumerate(sweep_combinations(config))]
     return refuse_shared_directories(jobs)
 
 
-def _compose(loader: Any, config: DictConfig, overrides: list[str], number: int) -> SweepJob:
+def _compose(config: DictConfig, overrides: list[str], number: int) -> SweepJob:
     """One job as the launcher will compose it."""
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf, open_dict, read_write
+    from closerlook.pipelines.sweep_jobs import make_job
 
-    from closerlook.pipelines.sweep import make_job
-
-    job = loader.load_sweep_config(config, list(overrides))
-    with open_dict(job), read_write(job):
-        job.hydra.job.id, job.hydra.job.num = str(number), number
-    before = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(job)
-    try:
+    with job_of_sweep(config, overrides, number) as job:
         run_dir = Path(os.path.abspath(Path(job.hydra.sweep.dir) / job.hydra.sweep.subdir))
         alone = Path(os.path.abspath(job.hydra.run.dir))
-        with read_write(job.hydra.runtime), open_dict(job.hydra.runtime):
-            job.hydra.runtime.output_dir = str(run_dir)
+        job.hydra.runtime.output_dir = str(run_dir)
         HydraConfig.instance().set_config(job)
-        with open_dict(job), read_write(job):
-            del job["hydra"]
-        settings: dict[str, Any] = OmegaConf.to_container(job, resolve=True)  # type: ignore[assignment]
-    finally:
-        HydraConfig.instance().cfg = before
-    target = Path(settings["run_dir"])
+        del job["hydra"]
+        settings = typed(job)
     shown = [item for item in overrides if not item.startswith("sweep.")]
     where = [] if run_dir == alone else [f"hydra.run.dir={run_dir}"]
-    return make_job(number, [*shown, *where], target, settings, _program())
-
-
-def _program() -> str:
-    name = Path(sys.argv[0]).name
-    return f"python {sys.argv[0]}" if name.endswith(".py") and name != "__main__.py" else "closerlook-train"
+    return make_job(number, [*shown, *where], settings, command("train", [*shown, *where]))
 
 
 def print_plan(jobs: list[SweepJob]) -> None:
@@ -124,7 +102,7 @@ def end_of_sweep() -> int:
     """
     if not _planned:
         return 0
-    from closerlook.pipelines.sweep import job_end
+    from closerlook.pipelines.sweep_jobs import job_end
 
     ends = [job_end(job) for job in _planned]
     _planned.clear()
@@ -144,7 +122,7 @@ def print_ends(ends: list[JobEnd]) -> None:
         if end.status == "finished":
             continue
         console.print(f"  job {end.job.number} [red]{end.status}[/red]: {escape(_one_line(end.error))}")
-        console.print(f"    traceback: {end.job.run_dir / 'state.json'}")
+        console.print(f"    traceback: {escape(str(end.job.run.state_file))}")
         console.print(f"    run again: [bold]{escape(end.job.command)}[/bold]")
     if counts["finished"] < len(ends):
         console.print("  the same sweep command, run again, skips what is finished and goes on with the rest")

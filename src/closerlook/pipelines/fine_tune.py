@@ -1,0 +1,293 @@
+"""Fine-tune one encoder on one task with one seed, and store its space along the way."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import os
+import shutil
+import time
+import traceback
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from closerlook.callbacks.history_logger import HistoryLogger
+from closerlook.callbacks.snapshot import SnapshotCallback
+from closerlook.config import TrainConfig, as_yaml
+from closerlook.data.tasks import load_corpus
+from closerlook.interruption import Interrupted, hand_over, interrupt, on_signals
+from closerlook.models.finetuning_module import FineTuningModule
+from closerlook.pipelines.build import Built, build
+from closerlook.pipelines.fit import fit, make_trainer, step_of
+from closerlook.pipelines.instances import make
+from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
+from closerlook.pipelines.logging_targets import check_loggers, live_sink, log_snapshots, open_loggers
+from closerlook.pipelines.provenance import git_commit, now, versions
+from closerlook.pipelines.run_state import (
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    RUNNING,
+    clear,
+    decide,
+    has_computed,
+    identity_digest,
+    only_process,
+    plan,
+    write_state,
+)
+from closerlook.results.run import RunError, RunInfo
+from closerlook.results.run_dir import RunDir
+
+log = logging.getLogger(__name__)
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """What training gave.
+
+    Attributes:
+        run_dir: The run's directory.
+        info: What the run is.
+        metrics: Test metrics of the tuned model; empty when the run was finished before.
+        seconds: Wall time of the fit, snapshots included.
+        snapshot_seconds: Wall time of the snapshots.
+        n_snapshots: Snapshots on disk.
+        skipped: The run was finished before with the same settings.
+    """
+
+    run_dir: Path
+    info: RunInfo
+    metrics: dict[str, float]
+    seconds: float = 0.0
+    snapshot_seconds: float = 0.0
+    n_snapshots: int = 0
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a job is made of: the texts and the encoder, what trains it, and the run's description."""
+
+    built: Built
+    module: FineTuningModule
+    info: RunInfo
+
+
+def train(config: TrainConfig) -> TrainOutcome:
+    """Run one fine-tuning job.
+
+    Args:
+        config: The settings of train.py.
+
+    Raises:
+        RunError: The run directory holds another configuration, another process is at work in it, a checkpoint is
+            damaged, or the disk is full.
+        Interrupted: SIGTERM or Ctrl-C came; the same command goes on from there.
+        DataError: The data is missing or malformed.
+        ModelError: The encoder cannot be loaded.
+        SnapshotError: A snapshot cannot be written.
+    """
+    run = RunDir(Path(config.run_dir))
+    try:
+        with on_signals(interrupt):
+            if not is_leader():
+                return _follow(config, run)
+            with only_process(run):
+                return _lead(config, run)
+    except Interrupted as stop:
+        hand_over(stop.signum)
+        raise
+
+
+def _lead(config: TrainConfig, run: RunDir) -> TrainOutcome:
+    """Decide, run, and record how it ended."""
+    decision = decide(run, config)
+    if decision.action == "skip":
+        return TrainOutcome(run.root, run.info(), {}, skipped=True)
+    if decision.action == "resume":
+        log.info("going on from %s (%s)", decision.checkpoint, decision.reason)
+    details = {"launch": launch_id(), "checkpoint": str(decision.checkpoint or "")}
+    parts = None
+    if config.overwrite and decision.action == "start" and has_computed(run):
+        parts = prepare(config)  # a mistake in them must not cost the earlier run
+        check_loggers(config, parts.info)
+    if decision.action == "start":
+        clear(run)
+
+    def record(status: str, **more: str) -> None:
+        write_state(run, status, identity_digest(config), **details, **more)
+
+    record(RUNNING)
+    try:
+        outcome = _fit(config, run, decision.checkpoint, parts or prepare(config))
+    except (Interrupted, KeyboardInterrupt) as stop:
+        record(INTERRUPTED, error=str(stop) or "stopped by SIGINT")
+        raise
+    except BaseException as error:
+        with suppress(OSError):  # a full disk, say: the error itself matters more
+            record(FAILED, error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+            raise RunError(_disk_full(run.root, error)) from error
+        raise
+    finally:
+        forget_launch()
+    run.seal(*(file for file in (run.history_file, run.last_checkpoint) if file.is_file()))
+    record(FINISHED)
+    return outcome
+
+
+def _follow(config: TrainConfig, run: RunDir) -> TrainOutcome:
+    """One more process of a launch: it does what the first one decided, and writes nothing of its own."""
+    if plan(run, config).action == "skip":
+        return TrainOutcome(run.root, run.info(), {}, skipped=True)
+    parts = prepare(config)
+    checkpoint = await_leader(run).checkpoint
+    return _fit(config, run, Path(checkpoint) if checkpoint else None, parts, leads=False)
+
+
+def _disk_full(run_dir: Path, error: OSError) -> str:
+    free = shutil.disk_usage(run_dir).free / 1e6
+    return (
+        f"the disk is full: could not write {error.filename or 'a file'} in {run_dir} ({error.strerror}; "
+        f"{free:.0f} MB are free). The last checkpoint and all complete snapshots are kept. Make room "
+        "(`python train.py ... estimate=true` says how much), then run the same command again"
+    )
+
+
+def _fit(
+    config: TrainConfig, run: RunDir, checkpoint: Path | None, parts: Parts, *, leads: bool = True
+) -> TrainOutcome:
+    data, module, info = parts.built.data, parts.module, parts.info
+    with ExitStack() as stack:
+        loggers: list[pl.loggers.Logger] = []
+        if leads:
+            info = _same_inputs(info, run, checkpoint)
+            run.unseal(run.history_file, run.last_checkpoint)
+            run.save_info(info)
+            run.save_config(as_yaml(config))
+            if "fork" in str(config.trainer.get("strategy")):
+                _prepare_wandb_for_forks()
+            loggers = open_loggers(stack, config, info)
+        history = HistoryLogger(run.root, step_of(checkpoint))
+        trainer = make_trainer(config, run, data, [history, *loggers], live_sink(loggers))
+        start = time.perf_counter()
+        fit(trainer, module, data, checkpoint)
+        seconds = time.perf_counter() - start
+        history.reload()
+        tested = trainer.test(module, datamodule=data, verbose=False)
+        snapshots = [c for c in trainer.callbacks if isinstance(c, SnapshotCallback)]  # type: ignore[attr-defined]
+        if snapshots and leads:
+            log_snapshots(loggers, run.root, info)
+    return TrainOutcome(
+        run_dir=run.root,
+        info=info,
+        metrics={key: float(value) for key, value in tested[0].items()} if tested else {},
+        seconds=seconds,
+        snapshot_seconds=sum(c.seconds for c in snapshots),
+        n_snapshots=len(list(run.snapshots.glob("step-*"))),
+    )
+
+
+def _prepare_wandb_for_forks() -> None:
+    """Two things that W&B watches raise an error of its own in a forked process: keep it from watching.
+
+    It stands in for stdout, and it counts the import of some packages; what is imported before is not counted.
+    """
+    import sklearn.base  # noqa: F401 - live probes need it in the forked process
+
+    os.environ.setdefault("WANDB_CONSOLE", "off")
+
+
+def _same_inputs(info: RunInfo, run: RunDir, checkpoint: Path | None) -> RunInfo:
+    """The run's description; a resumed run must find the data and the weights that it started with.
+
+    Raises:
+        RunError: They have changed.
+    """
+    if checkpoint is None or not run.info_file.is_file():
+        return info
+    before = run.info()
+    for name in ("checksums", "model_revision", "label_names", "n_updates"):
+        was, now_ = getattr(before, name), getattr(info, name)
+        if was != now_:
+            raise RunError(
+                f"{run.root} was begun with other inputs: {name} was {was}, now {now_}. Going on would mix the two. "
+                "Put the old files back, or train again from the start with overwrite=true"
+            )
+    return replace(info, created=before.created)
+
+
+def prepare(config: TrainConfig) -> Parts:
+    """Seed, read the data, load the encoder; nothing is written to the run directory.
+
+    Raises:
+        DataError: The data is missing or malformed.
+        ModelError: The encoder cannot be loaded.
+        RunError: The optimizer has no such setting.
+    """
+    built = build(config, load_corpus(config.task))
+    tuning = config.finetuning
+    module = FineTuningModule(
+        built.encoder,
+        len(built.corpus.label_names),
+        optimizer=make(config.optimizer, "optimizer"),
+        warmup_fraction=tuning.warmup_fraction,
+        head_dropout=tuning.head_dropout,
+        weight_decay=float(config.optimizer.get("weight_decay", 0.0)),
+        freeze_encoder=tuning.freeze_encoder,
+        compile_encoder=tuning.compile,
+    )
+    module.train()  # `from_pretrained` leaves the encoder in evaluation mode, and Lightning keeps the mode it finds
+    return Parts(built, module, _describe(config, built))
+
+
+def _describe(config: TrainConfig, built: Built) -> RunInfo:
+    corpus, loaded, data = built.corpus, built.loaded, built.data
+    notes = [*corpus.notes, *built.encoder.notes]
+    notes += [f"{split}: {data.encoded(split).report.summary()}" for split in data.splits]
+    for note in notes:
+        log.info(note)
+    return RunInfo(
+        task=corpus.name,
+        level=corpus.level,
+        model=config.model.name,
+        model_source=loaded.source,
+        model_revision=loaded.revision,
+        seed=config.seed,
+        label_names=corpus.label_names,
+        n_layers=loaded.n_layers,
+        hidden_size=loaded.hidden_size,
+        n_train=data.encoded("train").n_examples,
+        n_test=data.encoded("test").n_examples,
+        n_epochs=config.finetuning.epochs,
+        n_updates=_updates_per_epoch(len(data.train_dataloader()), config) * config.finetuning.epochs,
+        created=now(),
+        git_commit=git_commit(),
+        versions=versions(),
+        checksums=dict(corpus.checksums),
+        notes=tuple(notes),
+    )
+
+
+def _updates_per_epoch(batches: int, config: TrainConfig) -> int:
+    """Optimizer updates in an epoch when the batches are shared out over processes and accumulated."""
+    return math.ceil(math.ceil(batches / n_processes(config)) / int(config.trainer.get("accumulate_grad_batches", 1)))
+
+
+def n_processes(config: TrainConfig) -> int:
+    """How many processes a trainer's settings ask for, over all machines."""
+    devices = config.trainer.get("devices", 1)
+    if isinstance(devices, list):
+        devices = len(devices)
+    if not isinstance(devices, int) or devices < 1:  # "auto" or -1: all there are
+        import torch
+
+        devices = max(1, torch.cuda.device_count())
+    return devices * int(config.trainer.get("num_nodes", 1))
