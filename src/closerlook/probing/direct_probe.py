@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from closerlook.probing._axes import Start
 from closerlook.probing.clustering import Counts, GreedyClustering, Refusal
 from closerlook.probing.hints import Hints, Support, starts, supports
-from closerlook.probing.hulls import FloatArray, HullDistance
+from closerlook.probing.hulls import LARGEST, SMALLEST, FloatArray, HullDistance
 from closerlook.probing.inside import InsideDistances, inside_distances
 from closerlook.probing.nearest_hull import nearest_hulls
 from closerlook.probing.pairwise import Certificates, IntArray
@@ -71,7 +71,7 @@ class DirectProbe(ClassifierMixin, BaseEstimator):
             The fitted probe.
 
         Raises:
-            ValueError: if X is empty or not finite, the lengths differ, y is continuous, or
+            ValueError: if X is empty, not finite or of extreme scale, the lengths differ, y is continuous, or
                 `min_cluster_size` is below 1.
             ArithmeticError: if the solver can decide a pair of hulls neither way (a verdict is never guessed).
         """
@@ -84,6 +84,12 @@ class DirectProbe(ClassifierMixin, BaseEstimator):
         self.contradictions_ = _contradictions(points, codes)
         self._mean = points.mean(axis=0)
         points -= self._mean
+        largest = float(np.abs(points).max())
+        if largest != 0 and not SMALLEST < largest < LARGEST:
+            msg = (
+                f"Expected features between {SMALLEST:g} and {LARGEST:g} around their mean, got {largest:g}: rescale X."
+            )
+            raise ValueError(msg)
         self._X, self._hints = points, hints or Hints()
         self.solve_counts_ = Counts()
         self._measured: Certificates | None = None

@@ -81,13 +81,9 @@ def starts(sets: Sequence[IntArray], shape: tuple[int, int], hints: Sequence[Sup
 def _is_sound(hint: Support, n_examples: int, n_features: int) -> bool:
     """Whether a hint names examples that exist, each once and no more than a support has, and weights of both sides."""
     rows, first, weights = (np.asarray(part) for part in hint[:3])
-    if not len(rows) == len(first) == len(weights) or rows.dtype.kind != "i" or first.dtype != np.bool_:
+    if not 0 < len(rows) == len(first) == len(weights) <= n_features + 2:
         return False
-    exists = (
-        0 < len(rows) <= n_features + 2
-        and rows.min() >= 0
-        and rows.max() < n_examples
-        and len(np.unique(rows)) == len(rows)
-    )
-    convex = bool(np.isfinite(weights).all() and weights.min() > 0)
-    return bool(exists and convex and first.any() and not first.all())
+    if rows.dtype.kind != "i" or first.dtype != np.bool_ or not first.any() or first.all():
+        return False
+    exists = rows.min() >= 0 and rows.max() < n_examples and len(np.unique(rows)) == len(rows)
+    return bool(exists and np.isfinite(weights).all() and weights.min() > 0)
