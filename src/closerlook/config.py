@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -288,9 +291,24 @@ def register() -> None:
 
 
 def _log_directory(run_dir: Any, output_dir: Any, runs: Any) -> str:
-    """Where the log of probe.py goes: what it reads or writes; a mistyped run is not made, but looked for elsewhere."""
-    wanted = run_dir or output_dir or runs or "."
-    return str(wanted) if wanted is output_dir or Path(str(wanted)).is_dir() else tempfile.gettempdir()
+    """Where the log of probe.py goes: what it writes or reads; a mistyped run is not made, but looked for elsewhere."""
+    if output_dir is not None:
+        return str(output_dir)
+    wanted = Path(str(run_dir or runs or "."))
+    writable = wanted.is_dir() and os.access(wanted, os.W_OK)
+    linked = (wanted / "probe.log").is_symlink()  # of a received run, say: nothing is written through it
+    return str(wanted) if writable and not linked else _private_folder()
+
+
+def _private_folder() -> str:
+    """A folder of this user's own below the shared temporary one: nobody else can have put a file or link there."""
+    path = Path(tempfile.gettempdir()) / f"closerlook-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    found = path.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+        return str(path)
+    return tempfile.mkdtemp(prefix="closerlook-")
 
 
 def groups(app: str) -> str:

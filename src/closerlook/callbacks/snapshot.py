@@ -19,7 +19,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.models.stored_space import Moment, Process, choose_examples, choose_layers, store_examples, store_space
-from closerlook.representations.format import MANIFEST_FILE, SnapshotError, step_folder
+from closerlook.representations.format import MANIFEST_FILE, SnapshotError, TunedHead, step_folder
 from closerlook.representations.writer import discard_unfinished
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ class SnapshotCallback(pl.Callback):
                 dtype=self.settings.dtype,
                 batch_size=self.batch_size,
                 process=Process(trainer.global_rank, trainer.world_size, trainer.strategy.barrier),
+                head=tuned_head(trainer, pl_module) if step else None,
             )
         self._last_step = step
         self.seconds += time.perf_counter() - start
@@ -182,6 +183,20 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
 def _copy(module: Any, device: str | None = None) -> dict[str, torch.Tensor]:
     """The weights as they are now, on a device; None = where they are."""
     return {name: value.detach().to(device or value.device, copy=True) for name, value in module.state_dict().items()}
+
+
+def tuned_head(trainer: pl.Trainer, module: Any) -> TunedHead | None:
+    """The head as it is now; None where it is spread over several devices, or reads other vectors than are stored.
+
+    Step 0 has none: the head is tuned already when that snapshot is taken late.
+    """
+    encoder = module.encoder
+    reads_other = encoder.facts.final_norm and not encoder.final_norm
+    if reads_other or type(trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
+        return None
+    weights, bias = (value.detach().float().cpu().numpy() for value in (module.head.weight, module.head.bias))
+    classes = np.array(trainer.datamodule.corpus.label_names)  # type: ignore[attr-defined]
+    return TunedHead(encoder.n_layers, classes, weights, bias)
 
 
 def is_complete(root: Path, step: int) -> bool:

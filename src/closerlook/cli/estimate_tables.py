@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from closerlook.cli.console import Console
 from closerlook.config import TrainConfig, identity
 
 if TYPE_CHECKING:

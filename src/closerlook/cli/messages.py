@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from closerlook import measures as m
 from closerlook.cli.command_line import command, override
+from closerlook.cli.console import Console
 
 if TYPE_CHECKING:
     from closerlook.pipelines.fine_tune import TrainOutcome

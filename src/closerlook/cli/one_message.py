@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from closerlook.cli.console import printable
 from closerlook.errors import UserError
+from closerlook.redaction import redact
 
 _USER_ERROR = 1
 
@@ -43,7 +45,7 @@ def one_clear_message(*, alone: bool = False, kept: str = "from the last checkpo
     except UserError as error:
         if (in_multirun() and not alone) or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        print(f"\nerror: {error}", file=sys.stderr)
+        print(f"\nerror: {printable(redact(str(error)))}", file=sys.stderr)
         raise SystemExit(_USER_ERROR) from None
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import hydra
 from omegaconf import DictConfig
-from rich.console import Console
 
+from closerlook.cli.console import Console
 from closerlook.cli.one_message import one_clear_message, quiet
 from closerlook.config import ProbeConfig, config_dir, register, typed
 

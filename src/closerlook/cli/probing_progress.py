@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -20,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from closerlook.cli.console import Console
 from closerlook.config import ProbeConfig
 from closerlook.pipelines.probe_run import Watch, place_name
 from closerlook.pipelines.probe_runs import Ended, Space, SpaceEnd, probe_runs

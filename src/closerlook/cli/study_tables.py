@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from closerlook.cli.console import Console
 from closerlook.study.claims import headline
 from closerlook.study.main_table import MAIN_MEASURES, CrossMatrix, SeedMean, StudySummary
 from closerlook.study.verdicts import Claim, Verdict

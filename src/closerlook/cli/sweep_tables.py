@@ -72,9 +72,10 @@ def _compose(config: DictConfig, overrides: list[str], number: int) -> SweepJob:
 def print_plan(jobs: list[SweepJob]) -> None:
     """A line a job: what will be done with it, and why."""
     from rich import box
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from closerlook.cli.console import Console
 
     counts = Counter(job.action for job in jobs)
     title = f"plan: {len(jobs)} jobs, " + ", ".join(f"{n} to {action}" for action, n in sorted(counts.items()))
@@ -112,8 +113,9 @@ def end_of_sweep() -> int:
 
 def print_ends(ends: list[JobEnd]) -> None:
     """How many jobs are finished; for each other one, what was the matter and the command that runs it again."""
-    from rich.console import Console
     from rich.markup import escape
+
+    from closerlook.cli.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
     counts = Counter(end.status for end in ends)

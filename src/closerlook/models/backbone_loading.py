@@ -109,9 +109,9 @@ class _one_error:  # noqa: N801 - a context manager, used like a function
 
 
 def _unpickler_reason(error: Exception) -> str:
-    """The line of torch's long message that says what it found."""
-    lines = [line.strip() for line in str(error).splitlines() if "WeightsUnpickler error" in line]
-    return (lines or [first_line(error)])[0].removeprefix("WeightsUnpickler error: ")[:120]
+    """What torch's long message says that it found."""
+    found = re.search(r"(Unsupported .*|Trying to load .*)", str(error))
+    return (found[1] if found else first_line(error))[:120].rstrip(". ")
 
 
 def _load(settings: ModelSettings, target: Path | str, options: dict[str, Any]) -> _Loaded:

@@ -14,7 +14,7 @@ import torch
 from closerlook.data.batching import Batch, ExampleTable
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
-from closerlook.representations.format import SnapshotError
+from closerlook.representations.format import SnapshotError, TunedHead
 from closerlook.representations.writer import SnapshotWriter, publish, write_examples
 
 SPLITS = ("train", "test")
@@ -59,12 +59,14 @@ class Space:
         dtype: ``float32`` or ``float16``.
         sizes: By split, the number of examples.
         n_features: Length of a vector.
+        head: The linear head that was tuned with the encoder, if there is one.
     """
 
     layers: tuple[int, ...]
     dtype: str
     sizes: dict[str, int]
     n_features: int
+    head: TunedHead | None = None
 
 
 def choose_layers(wanted: Sequence[int] | None, n_layers: int) -> tuple[int, ...]:
@@ -127,6 +129,7 @@ def store_space(
     dtype: str,
     batch_size: int,
     process: Process | None = None,
+    head: TunedHead | None = None,
 ) -> None:
     """Store one snapshot of an encoder.
 
@@ -140,12 +143,14 @@ def store_space(
         dtype: ``float32`` or ``float16``.
         batch_size: Texts per forward pass.
         process: Which of several processes this is; None = the only one.
+        head: The linear head that is tuned with the encoder.
 
     Raises:
         SnapshotError: A vector is not finite, or does not fit into the stored type.
     """
     process = process or Process()
-    space = Space(layers, dtype, {split: len(positions) for split, positions in chosen.items()}, encoder.n_features)
+    sizes = {split: len(positions) for split, positions in chosen.items()}
+    space = Space(layers, dtype, sizes, encoder.n_features, head)
     store_vectors(root, moment, space, _vectors(encoder, data, chosen, layers, batch_size, process), process)
 
 
@@ -192,6 +197,7 @@ def store_vectors(root: Path, moment: Moment, space: Space, chunks: Chunks, proc
             n_features=n_features,
             n_examples=space.sizes,
             n_parts=process.count,
+            head=space.head,
         )
     process.wait("closerlook-snapshot-published")
 

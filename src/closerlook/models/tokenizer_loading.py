@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -23,9 +24,9 @@ def load_tokenizer(settings: ModelSettings, target: Path | str) -> PreTrainedTok
     Raises:
         ModelError: There is none, it cannot be read, it is not a fast one, or it knows no word.
     """
-    source = settings.tokenizer
-    if source:
+    if source := settings.tokenizer:
         target = local_folder("tokenizer", source) or source
+        settings = replace(settings, source=source, revision=None)  # the revision is the model's
     tokenizer = from_pretrained(AutoTokenizer, target, settings, use_fast=True)
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(

@@ -67,7 +67,9 @@ def build_space(
         ModelError: It cannot be loaded.
     """
     settings = from_plain(config)
-    model = replace(settings.model, trust_remote_code=trust_remote_code, random_init=untrained)
+    model = replace(
+        settings.model, trust_remote_code=trust_remote_code, random_init=untrained or settings.model.random_init
+    )
     built = build(replace(settings, task=task, model=model, seed=info.seed), corpus)
     if not untrained and built.loaded.revision != info.model_revision:
         raise RunError(

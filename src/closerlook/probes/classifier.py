@@ -19,6 +19,7 @@ from closerlook.probing.control_task import TypedExamples, selectivity
 from closerlook.probing.mlp_settings import Halving, MLPTraining
 from closerlook.probing.online_code import online_code_length
 from closerlook.representations.reader import SnapshotReader
+from closerlook.results.hits import encode_hits
 from closerlook.results.rows import ResultRow
 from closerlook.results.store import CellKey
 
@@ -85,7 +86,8 @@ class LinearClassifierAnalysis(TrainTestProbe):
         found = linear_probe(*data, settings)
         interval = wilson_interval(found.accuracy * len(data.y_test), len(data.y_test))
         score = Score(found.accuracy, found.macro_f1, found.setting, interval)
-        return [*_score_rows(at, score, found), *_confusion_rows(at, found)]
+        hits = hits_row(at, m.TEST_HITS, found.correct, example_ids(reader, "test"))
+        return [*_score_rows(at, score, found), hits, *_confusion_rows(at, found)]
 
 
 @dataclass(frozen=True)
@@ -131,10 +133,12 @@ class MLPAnalysis(TrainTestProbe):
         data, at = read_train_test(reader, key), where(reader, key)
         best, note = self._search(data) if self.grid else self._fit(data)
         spread = None if math.isnan(best.accuracy_std) else best.accuracy_std
+        hits = np.mean([run.correct for run in best.runs], axis=0)
         why = "over initialisations" if spread is not None else "one initialisation has no spread"
         return [
             *_score_rows(at, _score(best, note), best.runs[0]),
             ResultRow(*at, m.ACCURACY_STD, value=spread, n=self.n_seeds, note=why),
+            hits_row(at, m.TEST_HITS, hits, example_ids(reader, "test"), n_fits=len(best.runs)),
         ]
 
     def _fit(self, data: TrainTestData) -> tuple[MLPResult, str]:
@@ -243,6 +247,16 @@ def read_train_test(reader: SnapshotReader, key: CellKey) -> TrainTestData:
     at = where(reader, key).place
     X, X_test = (reader.vectors(at.step or 0, split, at.layer) for split in ("train", "test"))
     return TrainTestData(X, reader.labels("train"), X_test, reader.labels("test"))
+
+
+def example_ids(reader: SnapshotReader, split: str) -> list[str]:
+    """The ids of a split's examples, in the order of the vectors."""
+    return reader.examples(split)["example_id"].astype(str).tolist()
+
+
+def hits_row(at: Where, measure: str, shares: np.ndarray, ids: Sequence[str], *, n_fits: int = 1) -> ResultRow:
+    """Which examples are right, in the row's note: for comparisons that pair examples."""
+    return ResultRow(*at, measure, n=len(shares), note=encode_hits(shares, ids, n_fits=n_fits))
 
 
 def _score_rows(at: Where, score: Score, found: ClassifierResult) -> list[ResultRow]:

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from closerlook import measures as m
 from closerlook.geometry.change_report import geometry_report
-from closerlook.geometry.space_report import space_report
+from closerlook.geometry.space_report import Head, space_report
 from closerlook.geometry.train_test_draws import OverDraws, train_test_similarity
 from closerlook.probes.classifier import read_train_test
 from closerlook.probes.label_distances import label_distances
 from closerlook.probes.space_probe import TRAIN_TEST, Finding, OneSpaceProbe, Scope, TrainTestProbe, measure_row, where
+from closerlook.representations.format import TunedHead
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import ResultRow, defined
 from closerlook.results.store import CellKey
@@ -22,6 +25,8 @@ from closerlook.results.store import CellKey
 @dataclass(frozen=True)
 class GeometryAnalysis(OneSpaceProbe):
     """CKA, RSA, Procrustes, kNN and label overlap, neural collapse, spectrum, ...: see ``closerlook.geometry``.
+
+    NC3 and NC4 are of the tuned head, at the layer that it reads, where the snapshot holds one.
 
     Attributes:
         max_points: Query points of the measures that would grow with the square of the examples.
@@ -47,13 +52,15 @@ class GeometryAnalysis(OneSpaceProbe):
         at = where(reader, key)
         _, layer, split, step = at.place
         X, y = reader.vectors(step or 0, split, layer), reader.labels(split)
+        head = _head_of(reader.head(step or 0), layer, y)
         if step == scope.steps[0]:
-            report = space_report(X, y, max_points=self.max_points, k=self.k, random_state=self.random_state)
+            report = space_report(X, y, head=head, max_points=self.max_points, k=self.k, random_state=self.random_state)
         else:
             report = geometry_report(
                 reader.vectors(scope.steps[0], split, layer),
                 X,
                 y,
+                head=head,
                 max_points=self.max_points,
                 k=self.k,
                 n_permutations=self.n_permutations,
@@ -61,6 +68,16 @@ class GeometryAnalysis(OneSpaceProbe):
                 random_state=self.random_state,
             )
         return [measure_row(at, measure, found) for measure, found in report.items()]
+
+
+def _head_of(stored: TunedHead | None, layer: int, y: np.ndarray) -> Head | None:
+    """The tuned head, if it reads this layer and knows these labels; its rows in sorted order of the labels."""
+    labels = np.unique(y)
+    if stored is None or stored.layer != layer or not np.isin(labels, stored.classes).all():
+        return None
+    order = np.argsort(stored.classes)
+    rows = order[np.searchsorted(stored.classes[order], labels)]
+    return Head(stored.weights[rows].astype(np.float64), stored.bias[rows].astype(np.float64))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from typing import ClassVar
 import numpy as np
 
 from closerlook import measures as m
+from closerlook.geometry.confidence import mean_interval, shared_minimum_groups
+from closerlook.geometry.contradictions import vector_contradictions
 from closerlook.probes.space_probe import Finding, OneSpaceProbe, Scope, Where, where
 from closerlook.probing import DirectProbe, Hints
 from closerlook.representations.reader import SnapshotReader
@@ -27,6 +29,7 @@ class LabelDistances:
         n_examples: Number of examples.
         n_clusters: Number of clusters.
         n_contradictions: Groups of identical vectors that carry different labels.
+        contradictions: What follows from them; empty where there are none, or the vectors are not at hand.
         distances: (n_classes, n_classes) distances between labels, NaN where undefined.
         min_distances: (n_classes,) distance to the nearest other label, NaN where undefined.
         inside_mean: (n_classes,) mean distance inside the label's clusters, NaN where none has two points.
@@ -44,6 +47,7 @@ class LabelDistances:
     inside_mean: np.ndarray
     inside_max: np.ndarray
     warnings: tuple[str, ...] = ()
+    contradictions: str = ""
     hints: Hints = field(default_factory=Hints)
 
     @property
@@ -74,7 +78,9 @@ def label_distances(
         warnings.simplefilter("always")
         probe = DirectProbe(min_cluster_size=min_cluster_size, n_jobs=1).fit(X, y, hints)
         found = from_probe(probe, max_clusters)
-    return replace(found, warnings=found.warnings + tuple(dict.fromkeys(str(w.message) for w in caught)))
+    note = vector_contradictions(X, y).note if found.n_contradictions else ""
+    reported = tuple(dict.fromkeys(str(w.message) for w in caught))
+    return replace(found, warnings=found.warnings + reported, contradictions=note)
 
 
 def from_probe(probe: DirectProbe, max_clusters: int | None = None) -> LabelDistances:
@@ -115,7 +121,7 @@ class DirectProbeAnalysis(OneSpaceProbe):
     max_clusters: int | None = 500
     name: str = "direct"
     chain: ClassVar[int] = 20  # snapshots that hand hints on
-    version: ClassVar[int] = 5  # 5: verdicts in flat spaces along principal axes
+    version: ClassVar[int] = 6  # 5: interval of the mean minimum distance, contradictions; 6: verdicts in flat spaces
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Label distances of one space."""
@@ -146,8 +152,8 @@ def distance_rows(found: LabelDistances, at: Where) -> list[Finding]:
         ResultRow(*at, m.N_LABELS, value=len(found.classes)),
         ResultRow(*at, m.N_CLUSTERS, value=found.n_clusters, note=note),
         ResultRow(*at, m.IS_LINEAR, value=float(found.is_linear)),
-        ResultRow(*at, m.N_CONTRADICTIONS, value=found.n_contradictions),
-        _mean(at, m.MEAN_MIN_DISTANCE, found.min_distances),
+        ResultRow(*at, m.N_CONTRADICTIONS, value=found.n_contradictions, note=found.contradictions),
+        _mean_minimum(at, found),
         _mean(at, m.MEAN_DISTANCE, upper),
     ]
     for measure, values, why in (
@@ -158,6 +164,14 @@ def distance_rows(found: LabelDistances, at: Where) -> list[Finding]:
         for label, value in zip(found.classes, values.tolist(), strict=True):
             rows.append(ResultRow(*at, measure, label, value=defined(value), note=why if math.isnan(value) else ""))
     return [*rows, LabelPairs(*at, m.LABEL_DISTANCE, found.classes, upper, reason)]
+
+
+def _mean_minimum(at: Where, found: LabelDistances) -> ResultRow:
+    """The mean minimum distance; labels that are each other's nearest share one number, which the interval knows."""
+    mean = _mean(at, m.MEAN_MIN_DISTANCE, found.min_distances)
+    low, high, n = mean_interval(found.min_distances, shared_minimum_groups(found.distances))
+    note = "; ".join(filter(None, (mean.note, f"{n} independent values" if n else "")))
+    return replace(mean, low=defined(low), high=defined(high), note=note)
 
 
 def _mean(at: Where, measure: str, values: np.ndarray) -> ResultRow:

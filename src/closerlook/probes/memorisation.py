@@ -15,7 +15,7 @@ import numpy as np
 
 from closerlook import measures as m
 from closerlook.geometry.confidence import newcombe_interval, wilson_interval
-from closerlook.probes.classifier import TrainTestData, read_train_test
+from closerlook.probes.classifier import TrainTestData, example_ids, hits_row, read_train_test
 from closerlook.probes.space_probe import TRAIN_TEST, Finding, Scope, TrainTestProbe, Where, where
 from closerlook.probing.classifier_probe import LinearSettings, linear_probe
 from closerlook.probing.classifier_result import check_probe_data
@@ -88,7 +88,7 @@ class MemorisationAnalysis(TrainTestProbe):
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Accuracy on subtest and on test, and their difference with its interval."""
         data, at = read_train_test(reader, key), where(reader, key)
-        ids = reader.examples("train")["example_id"].astype(str).tolist()
+        ids, test_ids = example_ids(reader, "train"), example_ids(reader, "test")
         held = subtest_mask(ids, data.y.tolist(), share=self.subtest_share, seed=self.split_seed)
         if not held.any():
             note = f"no label has enough examples to hold out a share of {self.subtest_share}"
@@ -97,7 +97,14 @@ class MemorisationAnalysis(TrainTestProbe):
         y_both = np.concatenate([data.y[held], data.y_test])
         fit = self._fit_perceptrons if self.classifier == "mlp" else self._fit_linear
         right, note = fit(TrainTestData(data.X[~held], data.y[~held], both, y_both))
-        return _rows(at, right[: held.sum()], right[held.sum() :], note)
+        seen, unseen = right[: held.sum()], right[held.sum() :]
+        seen_ids = [name for name, is_held in zip(ids, held.tolist(), strict=True) if is_held]
+        n_fits = self.n_seeds if self.classifier == "mlp" else 1
+        return [
+            *_rows(at, seen, unseen, note),
+            hits_row(at.of("train"), m.SUBTEST_HITS, seen, seen_ids, n_fits=n_fits),
+            hits_row(at.of("test"), m.UNSEEN_HITS, unseen, test_ids, n_fits=n_fits),
+        ]
 
     def _fit_linear(self, data: TrainTestData) -> tuple[np.ndarray, str]:
         """(n_test,) 1 where the answer is right, and how it was made: two sets of one fit are scored."""

@@ -7,6 +7,7 @@
       step-00000120/
         manifest.json               written last: a folder without it is not a snapshot
         train/layer-06.part-000.npy (n_rows, n_features), C order; one part per process that wrote
+        head.npz                    the linear head that was tuned with this space, if there is one
 
 Plain ``.npy`` files are memory-mapped, so one layer is read without touching the others. The manifest has the
 checksum of every file and one of itself: a flipped bit anywhere is an error that names the file, never a number.
@@ -16,8 +17,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from closerlook.errors import UserError
@@ -25,6 +27,7 @@ from closerlook.results.sealed import read_sealed
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
+HEAD_FILE = "head.npz"
 EXAMPLES_FOLDER = "examples"
 STEP_PREFIX = "step-"
 
@@ -50,6 +53,22 @@ class Part:
     sha256: str
 
 
+class TunedHead(NamedTuple):
+    """The linear classifier that was tuned together with a space.
+
+    Attributes:
+        layer: The layer that it reads.
+        classes: (n_classes,) labels, in the order of the rows.
+        weights: (n_classes, n_features).
+        bias: (n_classes,).
+    """
+
+    layer: int
+    classes: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What a complete snapshot holds.
@@ -63,6 +82,7 @@ class Manifest:
         n_examples: Number of examples, by split.
         parts: Files by ``split/layer``, ordered by their first row.
         examples: SHA-256 of the table of examples, by split.
+        head: SHA-256 of :data:`HEAD_FILE`; empty when there is none.
         format_version: :data:`FORMAT_VERSION` of the code that wrote it.
     """
 
@@ -74,6 +94,7 @@ class Manifest:
     n_examples: dict[str, int]
     parts: dict[str, tuple[Part, ...]]
     examples: dict[str, str] = field(default_factory=dict)
+    head: str = ""
     format_version: int = FORMAT_VERSION
 
     @classmethod

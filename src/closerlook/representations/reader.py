@@ -10,11 +10,13 @@ import pandas as pd
 
 from closerlook.files import sha256_of
 from closerlook.representations.format import (
+    HEAD_FILE,
     MANIFEST_FILE,
     STEP_PREFIX,
     Manifest,
     Part,
     SnapshotError,
+    TunedHead,
     examples_file,
     part_key,
     read_examples,
@@ -117,6 +119,20 @@ class SnapshotReader:
         array.flags.writeable = False
         return array
 
+    def head(self, step: int) -> TunedHead | None:
+        """The linear head that was tuned together with a space; None where none was stored.
+
+        Raises:
+            SnapshotError: There is no such snapshot, or the file is missing or differs from its checksum.
+        """
+        checksum = self._manifest(step).head
+        if not checksum:
+            return None
+        path = self.root / step_folder(step) / HEAD_FILE
+        self._require_intact(path, checksum)
+        with np.load(path, allow_pickle=False) as stored:
+            return TunedHead(int(stored["layer"]), stored["classes"], stored["weights"], stored["bias"])
+
     def checksum(self, step: int, split: str, layer: int) -> str:
         """Digest of the stored vectors, as recorded when they were written."""
         return "-".join(part.sha256[:16] for part in self._manifest(step).parts[part_key(split, layer)])
@@ -130,6 +146,7 @@ class SnapshotReader:
         for parts in self._manifest(step).parts.values():
             for part in parts:
                 self._require_intact(self.root / step_folder(step) / part.file, part.sha256)
+        self.head(step)
 
     def _read_examples(self, split: str) -> pd.DataFrame:
         path = examples_file(self.root, split)

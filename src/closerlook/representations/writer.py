@@ -14,10 +14,12 @@ import pandas as pd
 
 from closerlook.files import replacing, sha256_of, write_json
 from closerlook.representations.format import (
+    HEAD_FILE,
     MANIFEST_FILE,
     Manifest,
     Part,
     SnapshotError,
+    TunedHead,
     examples_file,
     part_file,
     part_key,
@@ -158,6 +160,7 @@ def publish(
     n_features: dict[str, int],
     n_examples: dict[str, int],
     n_parts: int = 1,
+    head: TunedHead | None = None,
 ) -> Path:
     """Make a snapshot visible once all its parts are closed: manifest first, then one rename.
 
@@ -179,13 +182,20 @@ def publish(
     ordered = {key: tuple(sorted(group, key=lambda part: part.start)) for key, group in parts.items()}
     tables = {split: examples_file(root, split) for split in n_examples}
     examples = {split: sha256_of(path) for split, path in tables.items() if path.exists()}
-    manifest = Manifest(step, epoch, tuple(layers), dtype, n_features, n_examples, ordered, examples)
+    checksum = "" if head is None else _write_head(temporary / HEAD_FILE, head)
+    manifest = Manifest(step, epoch, tuple(layers), dtype, n_features, n_examples, ordered, examples, checksum)
     write_sealed(temporary / MANIFEST_FILE, asdict(manifest))
     final = root / step_folder(step)
     if final.exists():  # the same step again, after a resume: the new one is as good, and complete
         shutil.rmtree(final)
     os.replace(temporary, final)
     return final
+
+
+def _write_head(path: Path, head: TunedHead) -> str:
+    """Store a head; returns its checksum."""
+    np.savez(path, layer=np.array(head.layer), classes=head.classes, weights=head.weights, bias=head.bias)
+    return sha256_of(path)
 
 
 def discard_unfinished(root: Path) -> list[str]:

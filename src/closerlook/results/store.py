@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from closerlook.errors import UserError
 from closerlook.files import replacing, sha256_of
 from closerlook.locks import locked
 from closerlook.results.rows import COLUMNS, FLOATS, TEXT, LabelPairs, Place, ResultRow, columns_of, table_of
@@ -131,6 +132,8 @@ class ResultStore:
 
     def add(self, cell: Cell) -> None:
         """Append one finished cell; it outlives this process at once, and a power cut after a second."""
+        if self.path.is_symlink():
+            raise UserError(f"{self.path} is a symbolic link, expected a file: nothing is written through links")
         with self._locked(), self.path.open("ab") as handle:
             end = handle.tell()
             try:

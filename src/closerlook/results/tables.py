@@ -66,10 +66,15 @@ def rows_of(
     return table[keep].sort_values(["step", "layer", "label", "other"], kind="stable")
 
 
+def numbers_of(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose value is a number: without what is stored example by example, as text."""
+    by_example = [one.name for one in m.MEASURES.values() if one.scope == "examples"]
+    return table[~table["measure"].isin(by_example)]
+
+
 def space_measures(table: pd.DataFrame) -> list[tuple[str, str]]:
     """(probe, measure) of everything measured on a whole space, known or not, in order of appearance."""
-    by_example = [one.name for one in m.MEASURES.values() if one.scope == "examples"]
-    space = table[(table["label"] == "") & (table["other"] == "") & ~table["measure"].isin(by_example)]
+    space = numbers_of(table[(table["label"] == "") & (table["other"] == "")])
     pairs = space[["probe", "measure"]].drop_duplicates()
     return [(str(row.probe), str(row.measure)) for row in pairs.itertuples(index=False)]
 

@@ -122,11 +122,16 @@ def find_runs(root: Path, select: str | None = None) -> Iterator[Path]:
         root: The directory.
         select: Only runs whose path below ``root`` has this text in it; ``*`` stands for any text. None takes all.
     """
-    for folder, names, files in os.walk(root):
-        names[:] = sorted(name for name in names if name not in _NOT_ENTERED)
+    for folder, names, files in os.walk(root, followlinks=True):
+        names[:] = sorted(name for name in names if name not in _NOT_ENTERED and _may_enter(Path(folder) / name))
         path = Path(folder).relative_to(root).as_posix()
         if RUN_FILE in files and (select is None or fnmatchcase(path, f"*{select}*")):
             yield Path(folder)
+
+
+def _may_enter(folder: Path) -> bool:
+    """Whether it is a folder, or a link to a run; other links may lead anywhere, and round in circles."""
+    return not folder.is_symlink() or (folder / RUN_FILE).is_file()
 
 
 def _read(root: Path, folder: Path) -> tuple[StudyRun, pd.DataFrame, str]:

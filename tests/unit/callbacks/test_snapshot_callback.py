@@ -95,6 +95,19 @@ def test_stored_vectors_are_those_of_the_tuned_encoder(tiny_bert: Path, tmp_path
     assert np.isfinite(reader.vectors(10, "train", 0)).all()
 
 
+def test_the_stored_head_answers_as_the_tuned_model_does(tiny_bert: Path, tmp_path: Path) -> None:
+    module, trainer, _ = fit(tiny_bert, tmp_path, SnapshotSettings())
+    reader = SnapshotReader(tmp_path)
+    head = reader.head(10)
+    assert reader.head(0) is None
+    assert head is not None
+    assert head.layer == module.encoder.n_layers
+    vectors, labels = reader.vectors(10, "test", head.layer), reader.labels("test")
+    answers = head.classes[np.argmax(vectors @ head.weights.T + head.bias, axis=1)]
+    tested = trainer.test(module, datamodule=trainer.datamodule, verbose=False)[0]  # type: ignore[attr-defined]
+    assert np.mean(answers == labels) == pytest.approx(tested["test/accuracy"])
+
+
 def test_first_snapshot_is_of_the_weights_before_training_and_training_does_not_wait_for_it(
     tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,18 +72,31 @@ def test_every_route_gives_the_same_labels(tmp_path: Path) -> None:
         assert corpus.label_names == tuple(sorted(LABELS)), path
 
 
-def test_csv_files_of_the_hub_are_read_as_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder that stands for a dataset of the hub, which is out of reach of tests."""
     (tmp_path / "set").mkdir()
-    FRAME.to_csv(tmp_path / "set" / "train.csv", index=False)
-    real = datasets.load_dataset
+    for name in ("load_dataset", "load_dataset_builder"):
+        real = getattr(datasets, name)
 
-    def hub(path: str, **options: Any) -> Any:  # the hub itself is out of reach of tests
-        options.pop("revision")
-        return real(str(tmp_path / "set"), cache_dir=str(tmp_path / "cache"), **options)
+        def load_local(path: str, revision: None, real: Any = real, **options: Any) -> Any:
+            return real(str(tmp_path / "set"), cache_dir=str(tmp_path / "cache"), **options)
 
-    monkeypatch.setattr(datasets, "load_dataset", hub)
+        monkeypatch.setattr(datasets, name, load_local)
+    return tmp_path / "set"
+
+
+def test_csv_files_of_the_hub_are_read_as_text(hub: Path) -> None:
+    FRAME.to_csv(hub / "train.csv", index=False)
     corpus = load_corpus(TaskSettings(name="text_classification", dataset="some/set", test_fraction=0.25))
     assert rows_of(corpus) == [(a, [b]) for a, b in ROWS]
+
+
+def test_tsv_files_of_the_hub_are_refused(hub: Path) -> None:
+    write(hub / "train.tsv", "text\tlabel\n" + "".join(f"a {i}\t{i % 2}\n" for i in range(9)))
+    with pytest.raises(DataError, match=r"'some/set' holds .tsv files.*--local-dir DIR some/set.*task.dataset=DIR"):
+        load_corpus(TaskSettings(name="text_classification", dataset="some/set", test_fraction=0.25))
+    assert load("text", hub).n_examples("train") == 7
 
 
 CSV = FRAME[["text", "label"]].to_csv(index=False)

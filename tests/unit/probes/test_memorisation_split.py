@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from closerlook.probes.classifier import LinearClassifierAnalysis
 from closerlook.probes.memorisation import MemorisationAnalysis, subtest_mask
 from closerlook.probes.space_probe import Scope
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import SnapshotWriter, publish, write_examples
+from closerlook.results.hits import decode_hits
 
 Y = np.array(["a"] * 50 + ["b"] * 10 + ["c"] * 2 + ["d"])
 IDS = [f"text-{i}" for i in range(len(Y))]
@@ -92,6 +97,31 @@ def test_perceptron_answers_as_scikit_learns_does(reader: SnapshotReader) -> Non
     assert gap.low < gap.value < gap.high
     settings = "perceptron (16, 8), alpha 0.0001, mean of 3 initialisations"
     assert gap.note == f"{settings}; 3 not converged after 200 epochs"
+
+
+def test_hits_are_the_examples_that_scikit_learn_answers_right(reader: SnapshotReader) -> None:
+    scope = Scope((0,), (0,), ("train", "test"))
+    rows = {}
+    for probe in (LinearClassifierAnalysis(C=1.0), MemorisationAnalysis(C=1.0)):
+        (cell,) = probe.cells(reader, scope)
+        rows |= {row.measure: row for row in probe.compute(reader, cell, scope) if "hits" in row.measure}
+    X, y = np.asarray(reader.vectors(0, "train", 0)), reader.labels("train")
+    X_test, y_test = np.asarray(reader.vectors(0, "test", 0)), reader.labels("test")
+    held = subtest_mask(reader.examples("train")["example_id"].tolist(), y.tolist())
+    whole, part = (
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X[kept], y[kept])
+        for kept in (np.ones(len(y), dtype=bool), ~held)
+    )
+    for name, right in {
+        "test_hits": whole.predict(X_test) == y_test,
+        "subtest_hits": part.predict(X[held]) == y[held],
+        "unseen_hits": part.predict(X_test) == y_test,
+    }.items():
+        assert (decode_hits(rows[name].note).shares != right).sum() <= 1, name  # float32: one on the border
+        assert 0.5 < right.mean() < 1
+    assert rows["subtest_hits"].place.split == "train"
+    same_examples = {decode_hits(rows[name].note).examples for name in ("test_hits", "unseen_hits")}
+    assert len(same_examples) == 1
 
 
 def test_both_classifiers_have_cells_of_their_own(reader: SnapshotReader) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from closerlook.files import sha256_of
-from closerlook.representations.format import MANIFEST_FILE, SnapshotError, step_folder
+from closerlook.representations.format import HEAD_FILE, MANIFEST_FILE, SnapshotError, TunedHead, step_folder
 from closerlook.representations.reader import SnapshotReader
 from closerlook.representations.writer import SnapshotWriter, discard_unfinished, publish, write_examples
 
@@ -24,7 +24,15 @@ def vectors(seed: int = 0) -> dict[int, np.ndarray]:
     return {layer: rng.normal(size=(N, D)).astype(np.float32) for layer in LAYERS}
 
 
-def store(root: Path, step: int, values: dict[int, np.ndarray], *, parts: int = 1, dtype: str = "float32") -> None:
+def store(
+    root: Path,
+    step: int,
+    values: dict[int, np.ndarray],
+    *,
+    parts: int = 1,
+    dtype: str = "float32",
+    head: TunedHead | None = None,
+) -> None:
     rng = np.random.default_rng(step)
     for part in range(parts):
         rows = range(N * part // parts, N * (part + 1) // parts)
@@ -37,7 +45,7 @@ def store(root: Path, step: int, values: dict[int, np.ndarray], *, parts: int = 
         writer.close()
     publish(
         root, step, epoch=step / 10, layers=LAYERS, dtype=dtype, n_features={"train": D}, n_examples={"train": N},
-        n_parts=parts,
+        n_parts=parts, head=head,
     )  # fmt: skip
 
 
@@ -63,6 +71,24 @@ def test_one_layer_is_a_read_only_memory_map(tmp_path: Path) -> None:
     assert isinstance(array, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         array[0, 0] = 1
+
+
+def test_the_head_that_was_tuned_with_a_space_is_kept_beside_it(tmp_path: Path) -> None:
+    head = TunedHead(2, np.array(["A", "B"]), np.arange(6.0).reshape(2, 3), np.array([0.5, -0.5]))
+    store(tmp_path, 0, vectors())
+    store(tmp_path, 10, vectors(), head=head)
+    reader = SnapshotReader(tmp_path)
+    assert reader.head(0) is None
+    found = reader.head(10)
+    assert found is not None
+    assert (found.layer, found.classes.tolist(), found.bias.tolist()) == (2, ["A", "B"], [0.5, -0.5])
+    np.testing.assert_array_equal(found.weights, head.weights)
+    path = tmp_path / step_folder(10) / HEAD_FILE
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(SnapshotError, match=r"head\.npz is damaged"):
+        SnapshotReader(tmp_path).head(10)
+    with pytest.raises(SnapshotError, match=r"head\.npz is damaged"):
+        SnapshotReader(tmp_path).verify(10)
 
 
 def test_half_precision_keeps_three_digits(tmp_path: Path) -> None:

@@ -122,3 +122,12 @@ def test_paper_tables_are_the_printed_ones() -> None:
     assert paper.E1["bert_base", "ps_fxn"].before.accuracy == paper.E5_UNTUNED
     assert paper.E1["bert_base", "ps_fxn"].after.accuracy == paper.E5["ps_fxn"].accuracy
     assert all(row.n_up + row.n_down == 40 for row in paper.E5.values())
+
+
+def test_a_linked_run_is_joined_and_other_links_are_not_followed(tables: ModuleType, tmp_path: Path) -> None:
+    elsewhere = tables.save_run(tmp_path / "elsewhere", tables.accuracy(0.5, 0.75), tables.info())
+    root = tmp_path / "runs"
+    tables.save_run(root / "seed-1", tables.accuracy(0.5, 0.75), tables.info(seed=1))
+    (root / "seed-0").symlink_to(elsewhere)
+    (root / "round").symlink_to(root)
+    assert [folder.name for folder in find_runs(root)] == ["seed-0", "seed-1"]

@@ -42,12 +42,16 @@ def read_hub(settings: TaskSettings) -> dict[str, Table]:
         try:
             loaded = datasets.load_dataset(dataset, **options)
             first = next(iter(loaded.values()))
-            if first.info.builder_name == "csv" and _was_guessed(first.features):
-                loaded = datasets.load_dataset(dataset, **options, **_as_text(first.column_names))
+            if first.info.builder_name == "csv":
+                _refuse_tsv(settings)
+                if _was_guessed(first.features):
+                    loaded = datasets.load_dataset(dataset, **options, **_as_text(first.column_names))
             return _tables(dataset, loaded, settings)
+        except DataError:
+            raise
         except Exception as error:
             if why_offline is None or not isinstance(error, ConnectionError | FileNotFoundError):
-                advice = "Check the dataset's id, configuration (task.dataset_config) and files"
+                advice = "Check the dataset's id, configuration (task.dataset_config) and files, or download them"
                 raise DataError(f"{dataset} cannot be read: {_first_cause(error)}. {advice}") from error
             raise DataError(
                 f"dataset {dataset!r} is not in the cache and was not looked for on the hub ({why_offline}). "
@@ -123,6 +127,17 @@ def _table(origin: str, split: Any, used: bool, settings: TaskSettings) -> Table
     wanted = [name for name in split.column_names if used and name in wanted_columns(settings)]
     columns = split.with_format(None).select_columns(wanted)[:] if wanted else {}
     return Table(origin, columns, class_names, all_names=tuple(split.column_names))
+
+
+def _refuse_tsv(settings: TaskSettings) -> None:
+    """``datasets`` reads .tsv files as CSV: a quotation mark within a text swallows the rows that follow."""
+    name, revision = settings.dataset_config, settings.dataset_revision
+    files = datasets.load_dataset_builder(str(settings.dataset), name=name, revision=revision).config.data_files
+    if any(".tsv" in str(path).lower() for paths in (files or {}).values() for path in paths):
+        raise DataError(
+            f"dataset {settings.dataset!r} holds .tsv files, which its package reads as CSV; expected another format. "
+            f"Download it (hf download --repo-type dataset --local-dir DIR {settings.dataset}), then task.dataset=DIR"
+        )
 
 
 def _was_guessed(features: Mapping[str, Any]) -> bool:
