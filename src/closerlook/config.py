@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
+import math
 import os
 import re
 import stat
 import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from closerlook.data.task_settings import TaskSettings
+from closerlook.errors import UserError
 from closerlook.models.encoder_settings import FineTuningSettings, ModelSettings, SnapshotSettings
 
 
@@ -67,6 +72,7 @@ class TrainConfig:
         estimate: Measure a few batches, print what the job takes (time, memory, disk), and do nothing.
         sweep: How a sweep goes about its jobs.
         tags: Tags of the run.
+        variant: What sets the run apart from a plain one of its task, model and seed; part of its directory's name.
         run_dir: The run's directory.
     """
 
@@ -85,6 +91,7 @@ class TrainConfig:
     estimate: bool = False
     sweep: SweepSettings = field(default_factory=SweepSettings)
     tags: list[str] = field(default_factory=list)
+    variant: str = ""
     run_dir: str = "???"
 
 
@@ -179,9 +186,12 @@ _WITHOUT_EFFECT = {
     "task": ("data_dir", "download"),  # the files themselves are in the run's checksums
 }
 _NOT_IN_NAME = re.compile(
-    r"^(\+*)(task|model|seed|overwrite|ckpt_path|estimate|tags|run_dir)="
-    r"|^\+*(sweep|logger|paths|hydra|trainer|callbacks)[.=/@]"
+    r"^(task|model|seed|overwrite|ckpt_path|estimate|tags|run_dir|variant)$"
+    r"|^(sweep|logger|paths|hydra)([.@/].*)?$"
+    r"|^trainer\.(enable_progress_bar|enable_model_summary|default_root_dir|log_every_n_steps)$"
+    r"|^callbacks\.progress(\..*)?$|^task\.(data_dir|download|name)$|^model\.name$"
 )
+"""Settings that decide nothing, as in :func:`identity`, and those that the directory's other folders name."""
 _NAME_LENGTH = 100
 
 
@@ -211,7 +221,65 @@ def typed(config: DictConfig) -> Any:
         A :class:`TrainConfig` or a :class:`ProbeConfig`; nodes that ``hydra.utils.instantiate`` takes (optimizer,
         trainer, callbacks, logger, probe) stay plain dictionaries.
     """
-    return OmegaConf.to_object(config)
+    try:
+        made: Any = OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        raise UserError(" ".join(str(error).split(" object_type=")[0].split())) from error
+    refuse_unknown_keys(config, type(made))
+    _check_ranges(made)
+    return made
+
+
+def refuse_unknown_keys(config: DictConfig, schema: type, prefix: str = "") -> None:
+    """Refuse settings that the schema does not have: ``+key=value``, Hydra's own hint after a typo, adds any.
+
+    Args:
+        config: What Hydra composed; ``hydra`` itself may be in it.
+        schema: The dataclass that it is of.
+        prefix: Where it stands, with a dot at the end.
+
+    Raises:
+        UserError: There is such a setting; the message names the nearest one.
+    """
+    known = {one.name: one.default_factory for one in fields(schema)}
+    for key in config:
+        name = str(key)
+        if name not in known and not (name == "hydra" and not prefix):
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
+            raise UserError(f"{prefix}{name}: there is no such setting; {hint}")
+        if is_dataclass(inner := known.get(name)) and isinstance(inner, type):
+            refuse_unknown_keys(config[key], inner, f"{prefix}{name}.")
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),
+    "finetuning.epochs": (0, math.inf),
+    "finetuning.batch_size": (1, math.inf),
+    "finetuning.eval_batch_size": (1, math.inf),
+    "finetuning.learning_rate": (0, math.inf),
+    "snapshot.batch_size": (1, math.inf),
+    "snapshot.max_examples": (1, math.inf),
+}
+
+
+def _check_ranges(config: Any) -> None:
+    """Refuse numbers that nothing can be computed with, before anything is loaded.
+
+    Raises:
+        UserError: There is one.
+    """
+    if isinstance(config, ProbeConfig):
+        if config.n_jobs == 0 or config.n_jobs < -1:
+            raise UserError(f"n_jobs={config.n_jobs}: expected the number of processes, or -1 for all cores")
+        return
+    for name, (low, high) in _RANGES.items():
+        value: Any = config
+        for part in name.split("."):
+            value = getattr(value, part)
+        if value is not None and not low <= value <= high:
+            most = "" if high == math.inf else f" and at most {high}"
+            raise UserError(f"{name}={value}: expected at least {low}{most}")
 
 
 def as_yaml(config: TrainConfig) -> str:
@@ -283,7 +351,9 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="probe_schema", node=ProbeConfig)
-    OmegaConf.register_new_resolver("closerlook.variant", variant, replace=True)
+    OmegaConf.register_new_resolver("closerlook.variant", _variant_of_command, replace=True)
+    OmegaConf.register_new_resolver("closerlook.run_name", _run_name, replace=True)
+    OmegaConf.register_new_resolver("closerlook.output_dir", _output_dir, replace=True)
     OmegaConf.register_new_resolver("closerlook.paper_epochs", paper_epochs, replace=True)
     OmegaConf.register_new_resolver("closerlook.folder", folder_name, replace=True)
     OmegaConf.register_new_resolver("closerlook.groups", groups, replace=True)
@@ -325,23 +395,51 @@ def groups(app: str) -> str:
     return "\n".join(f"{name}: {', '.join(choices)}" for name, choices in files.items())
 
 
-def variant(overrides: Any) -> str:
-    """What a run directory's name says besides task, model and seed: the other overrides.
+def variant(overrides: Iterable[Any]) -> str:
+    """What sets a run apart from a plain one of its task, model and seed: the other overrides that have an effect.
 
     Args:
         overrides: The command line's overrides, e.g. ``["task=pos", "finetuning.epochs=1"]``.
 
     Returns:
-        ``"__finetuning.epochs-1"``, or an empty text. Only characters that Hydra takes unquoted on a command
-        line are used, so ``run_dir=`` can be pasted; very long names are cut and made unique by a digest.
+        ``"epochs-1"``, or an empty text. Settings go by the last part of their name where it is clear which. Only
+        characters that Hydra takes unquoted on a command line are used; what cannot be told from it (long names,
+        paths) is told apart by a digest.
     """
-    kept = sorted(str(o).lstrip("+") for o in overrides if not _NOT_IN_NAME.match(str(o)))
-    if not kept:
-        return ""
-    name = "__".join(re.sub(r"[^A-Za-z0-9._+-]+", "-", item).strip("-") for item in kept)
-    if len(name) > _NAME_LENGTH:
-        name = f"{name[: _NAME_LENGTH - 9]}-{hashlib.sha256(','.join(kept).encode()).hexdigest()[:8]}"
-    return f"__{name}"
+    split = [str(one).lstrip("+").partition("=") for one in overrides]
+    kept = {key: value for key, _, value in split if not _NOT_IN_NAME.match(key.lstrip("~"))}
+    last = Counter(key.rpartition(".")[2] for key in kept)
+    parts = []
+    for key in sorted(kept):
+        short = key.rpartition(".")[2]
+        value = kept[key]
+        if "/" in value:
+            value = f"{value.rstrip('/').rpartition('/')[2]}-{_digest(value, 6)}"
+        parts.append(f"{short if last[short] == 1 else key}-{value}".rstrip("-"))
+    name = "__".join(re.sub(r"[^A-Za-z0-9._+-]+", "-", part).strip("-") for part in parts)
+    return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 9]}-{_digest(repr(sorted(kept.items())), 8)}"
+
+
+def _digest(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def _variant_of_command() -> str:
+    """The variant of the command that Hydra is at work for; empty where a configuration is composed without one."""
+    return variant(HydraConfig.get().overrides.task) if HydraConfig.initialized() else ""
+
+
+def _run_name(seed: Any, variant: str) -> str:
+    """The last folder of a run's directory: ``seed-0``, ``seed-0__epochs-1``."""
+    return f"seed-{seed}__{variant}" if variant else f"seed-{seed}"
+
+
+def _output_dir() -> str:
+    """Where the run is written. Hydra knows only when it starts a job; ``--cfg job --resolve`` shows where it would."""
+    if not HydraConfig.initialized():
+        raise ValueError("run_dir is not set: expected run_dir=<directory> where no command is run")
+    hydra = HydraConfig.get()
+    return str(hydra.run.dir if OmegaConf.is_missing(hydra.runtime, "output_dir") else hydra.runtime.output_dir)
 
 
 def folder_name(name: Any) -> str:

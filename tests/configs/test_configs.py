@@ -88,15 +88,42 @@ def test_paper_preset_tunes_base_for_three_epochs(model: str, epochs: int) -> No
     assert config["optimizer"]["lr"] == 3e-4
 
 
-def test_run_directory_names_what_differs() -> None:
-    assert variant(["task=pos", "seed=1", "logger=none", "trainer.devices=2", "paths.data_dir=/x"]) == ""
-    assert variant(["task=pos", "estimate=true", "sweep.plan=true", "hydra/launcher=joblib"]) == ""
-    assert variant(["task=pos", "finetuning.epochs=1"]) == "__finetuning.epochs-1"
-    assert variant(["b=2", "a=1"]) == variant(["a=1", "b=2"]) == "__a-1__b-2"
+def test_run_directory_names_what_differs_shortly() -> None:
+    assert (
+        variant(["task=pos", "seed=1", "logger=none", "trainer.enable_progress_bar=false", "paths.data_dir=/x"]) == ""
+    )
+    assert (
+        variant(["task=pos", "estimate=true", "sweep.plan=true", "hydra/launcher=joblib", "~callbacks.progress"]) == ""
+    )
+    assert variant(["task=pos", "finetuning.epochs=1"]) == "epochs-1"
+    assert variant(["b.x=2", "a.x=1"]) == variant(["a.x=1", "b.x=2"]) == "a.x-1__b.x-2"
+    assert variant(["experiment=e1", "model=minilm_l6"]) == "experiment-e1"
+    assert variant(["model.source=/a/m"]) != variant(["model.source=/b/m"])
     assert "/" not in variant(["task.data_files={train: /a/b.csv}"])
     long = [f"finetuning.key{i}={i}" for i in range(30)]
-    assert len(variant(long)) <= 102
+    assert len(variant(long)) <= 100
     assert variant(long) != variant([*long[:-1], "finetuning.key29=0"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "trainer.max_steps=3",
+        "trainer.precision=bf16-mixed",
+        "trainer=ddp_cpu",
+        "callbacks=probe",
+        "finetuning.epochs=1",
+        "trainer.log_every_n_steps=1",
+        "trainer.enable_progress_bar=false",
+        "~callbacks.progress",
+        "task.download=false",
+        "logger=csv",
+        "tags=[x]",
+        "snapshot.layers=[1]",
+    ],
+)
+def test_name_and_identity_agree_on_what_is_another_run(override: str) -> None:
+    assert (variant([override]) == "") == (identity(settings()) == identity(settings(override)))
 
 
 def test_identity_leaves_out_where_results_go_and_who_sees_them() -> None:

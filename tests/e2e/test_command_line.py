@@ -46,6 +46,12 @@ def test_help_teaches_within_two_seconds(project: Path, tmp_path: Path, program:
         ("probe.py", ["vectors=missing.npy", "labels=missing.txt"], "error: missing.npy is missing"),
         ("train.py", ["task=pos", "paths.data_dir=empty", "task.download=false"], "error: "),
         ("train.py", ["task.nmae=pos"], "nmae"),
+        ("train.py", ["+finetuning.epoch=1"], "did you mean finetuning.epochs?"),
+        ("train.py", ["-m", "+sed=1,2"], "did you mean seed?"),
+        ("train.py", ["seed=-1", "callbacks=null"], "error: seed=-1: expected at least 0"),
+        ("train.py", ["optimizer=null"], "error: optimizer=null: expected one of adamw"),
+        ("probe.py", ["probe=[dirct]"], "did you mean direct? Expected some of centroids, direct"),
+        ("probe.py", ["run_dir=x", "n_jobs=0"], "error: n_jobs=0"),
     ],
 )
 def test_mistake_is_one_message_and_exit_code_one(
@@ -55,6 +61,20 @@ def test_mistake_is_one_message_and_exit_code_one(
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_resolved_settings_are_shown_without_a_run(project: Path, tmp_path: Path) -> None:
+    done = run(project / "train.py", "--cfg", "job", "--resolve", "finetuning.epochs=1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "run_dir: runs/bbc_topics/minilm_l6/seed-0__epochs-1" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_plan_of_a_sweep_over_the_trainer_has_a_directory_each(project: Path, tmp_path: Path) -> None:
+    done = run(project / "train.py", "-m", "trainer.max_steps=1,2", "sweep.plan=true", cwd=tmp_path, COLUMNS="80")
+    assert done.returncode == 0, done.stderr
+    assert "plan: 2 jobs, 2 to start" in done.stdout
+    assert "Warning" not in done.stderr
 
 
 def test_vectors_of_ones_own_are_probed_without_a_run(project: Path, tmp_path: Path) -> None:

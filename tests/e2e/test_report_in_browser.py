@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,14 @@ import pytest
 from closerlook import measures as m
 from closerlook.number_text import number_text
 from closerlook.report import build_report
+from closerlook.report.study_page import build_study_page
 from closerlook.results.run import RunResults
 from closerlook.results.run_dir import load_run
 from closerlook.results.tables import rows_of
+from closerlook.study.claims import claims_of
+from closerlook.study.conditions import conditions_of
+from closerlook.study.join import load_study
+from closerlook.study.main_table import summarise
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HEATMAP = '[data-slot="label_distances"]'
@@ -235,3 +241,39 @@ def test_warnings_stand_beside_the_numbers(visit: Visit):
     for measure, place in ((m.MIN_DISTANCE, "figure:has([data-slot='min_distance'])"), (m.ACCURACY, "#summary")):
         told = " ".join(visit.page.locator(f"{place} .told:visible").all_text_contents())
         assert m.MEASURES[measure].distrust.replace("`", "") in told
+
+
+VARIANT = "finetuning.learning_rate-0.00005__trainer.precision-bf16-mixed__snapshot.every_n_updates-5"
+
+
+@pytest.fixture(scope="module")
+def study_page(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of hand-made runs, one of them of a setting with a long name."""
+    path = project / "tests" / "unit" / "study" / "study_tables.py"
+    spec = importlib.util.spec_from_file_location("study_tables", path)
+    assert spec is not None
+    assert spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    root = tmp_path_factory.mktemp("study")
+    for name in ("seed-0", f"seed-0__{VARIANT}"):
+        rows = [*tables.accuracy(0.6, 0.9), *tables.clusters(60, 6), *tables.minimum_distances([1.0] * 6, [2.0] * 6)]
+        tables.save_run(root / "pos" / "minilm_l6" / name, rows, tables.info("pos"))
+    study = load_study(root)
+    conditions = conditions_of(study)
+    summary, claims = summarise(study, conditions), claims_of(conditions)
+    return build_study_page(study, conditions, summary, claims, root / "study.html")
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_a_long_name_of_a_setting_leaves_effect_and_verdict_on_the_page(browser: Any, study_page: Path, width: int):
+    visit = Visit(browser, study_page, viewport={"width": width, "height": 900})
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width, "no sideways scrolling of the page"
+    row = visit.page.locator("#claims tbody tr", has_text="learning_rate").first
+    verdict, effect = row.locator("td").nth(1), row.locator("td").nth(2)
+    assert verdict.text_content() == "supported"
+    assert "+0.3" in effect.text_content()
+    for cell in (verdict, effect) if width == 1280 else (verdict,):
+        box = cell.bounding_box()
+        assert box["x"] + box["width"] <= width
+    visit.fine(study_page)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from pytorch_lightning.utilities.seed import isolate_rng
 
+from closerlook.callbacks.planned_length import updates_per_epoch
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.models.stored_space import Moment, Process, choose_examples, choose_layers, store_examples, store_space
@@ -161,11 +161,6 @@ class SnapshotCallback(pl.Callback):
         if trainer.is_global_zero:
             for listener in self.listeners:
                 listener(trainer, pl_module, step)
-
-
-def updates_per_epoch(trainer: pl.Trainer) -> int:
-    """Updates of the optimizer in an epoch of the training that runs, as the trainer counts its batches."""
-    return max(1, math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches))
 
 
 @contextmanager

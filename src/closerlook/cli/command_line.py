@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from closerlook.config import config_dir
+from closerlook.errors import UserError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:+%@-]+")
 """Values that neither Hydra nor a shell reads as anything else."""
+
+_NO_TEXT = re.compile(r"null|true|false|[+-]?([\d_.]+(e[+-]?\d+)?|inf|nan)", re.IGNORECASE)
+"""Values that Hydra reads as something else than a text."""
+
+
+def as_hydra_takes(arguments: Sequence[str]) -> list[str]:
+    """The command line with ``<group>=null`` as the group's empty choice, which Hydra takes, unlike null.
+
+    Raises:
+        UserError: A choice that a group does not have; the message lists those that it has.
+    """
+    return [_choice(argument) for argument in arguments]
+
+
+def _choice(argument: str) -> str:
+    group, equals, value = argument.partition("=")
+    folder = config_dir() / group
+    if not equals or not re.fullmatch(r"[a-z_]+", group) or not folder.is_dir():
+        return argument
+    choices = sorted(path.stem for path in folder.glob("*.yaml"))
+    if value == "null":
+        if "none" in choices:
+            return f"{group}=none"
+        if group not in ("experiment", "debug", "study"):  # those are null unless they are chosen
+            raise UserError(f"{group}=null: expected one of {', '.join(choices)}")
+    if value.startswith("["):
+        for name in value.strip("[]").split(","):
+            if re.fullmatch(r"\w+", name.strip()) and name.strip() not in choices:
+                near = difflib.get_close_matches(name.strip(), choices, n=1)
+                hint = f"did you mean {near[0]}? " if near else ""
+                raise UserError(
+                    f"{group}={value}: no such choice as {name.strip()}; {hint}Expected some of {', '.join(choices)}"
+                )
+    return argument
 
 
 def program(name: str) -> str:
@@ -29,7 +67,7 @@ def program(name: str) -> str:
 def override(key: str, value: object) -> str:
     """``key=value`` as Hydra takes it: in quotes where it would read blanks, ``=``, commas or brackets otherwise."""
     text = str(value)
-    if _PLAIN.fullmatch(text):
+    if _PLAIN.fullmatch(text) and not _NO_TEXT.fullmatch(text):
         return f"{key}={text}"
     escaped = re.sub(r"(\\*)'", lambda found: found[1] * 2 + r"\'", text)
     trailing = len(escaped) - len(escaped.rstrip("\\"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from closerlook.cli.console import Console
@@ -41,7 +42,7 @@ def estimate_job(config: TrainConfig) -> None:
         if before == content:
             _estimates.append((content, found))
             name = f"{config.task.name}/{config.model.name}/seed={config.seed}"
-            Console(highlight=False).print(f"\n{name}: as {found.info.title}")
+            Console(highlight=False).print(escape(f"\n{name}: as {found.info.title}"))
             return
     from closerlook.pipelines.estimate import estimate
 
@@ -58,7 +59,7 @@ def print_estimate(found: Estimate, run_dir: Path) -> None:
         run_dir: Where the job would write; says how much room there is.
     """
     info = found.info
-    grid = Table(title=f"{info.title} on {found.device}: estimate, nothing was started", title_justify="left",
+    grid = Table(title=f"{escape(info.title)} on {found.device}: estimate, nothing was started", title_justify="left",
                  box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
     for name, justify in (("what", "left"), ("how much", "right"), ("each", "left")):
         grid.add_column(name, justify=justify)  # type: ignore[arg-type]
@@ -87,7 +88,7 @@ def print_estimate(found: Estimate, run_dir: Path) -> None:
     existing = next(folder for folder in (run_dir, *run_dir.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     if found.disk_bytes > free:
-        console.print(f"[red]only {size(free)} are free at {existing}[/red]: "
+        console.print(f"[red]only {size(free)} are free at {escape(str(existing))}[/red]: "
                       "lower snapshot.max_examples, or set snapshot.dtype=float16")  # fmt: skip
 
 

@@ -62,15 +62,15 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
 
     console = Console(highlight=False)
     console.print()
-    console.print(summary_table(outcome.table, f"{outcome.results.info.title}: before → after tuning"))
+    console.print(summary_table(outcome.table, escape(f"{outcome.results.info.title}: before → after tuning")))
     found = outcome.probes
     kept = f", {found.n_kept} kept from before" if found.n_kept else ""
     console.print(f"  {found.n_computed} cells computed in {found.seconds:.1f} s{kept}")
     for failure in failures(found.failed)[:5]:
         console.print(f"  [red]failed[/red] {escape(failure)}")
-    console.print(f"  results: {outcome.table_file}", soft_wrap=True)
+    console.print(f"  results: {escape(str(outcome.table_file))}", soft_wrap=True)
     if outcome.report is not None:
-        console.print(f"  report:  [bold]{outcome.report}[/bold]  (open it in a browser)", soft_wrap=True)
+        console.print(f"  report:  [bold]{escape(str(outcome.report))}[/bold]  (open it in a browser)", soft_wrap=True)
     _print_dashboards(console, outcome.run.root)
 
 
@@ -80,9 +80,9 @@ def _print_dashboards(console: Console, run_dir: Path) -> None:
 
     for job, record in read_record(run_dir).items():
         if record.get("url"):
-            console.print(f"  W&B {job}: {record['url']}", soft_wrap=True)
+            console.print(f"  W&B {escape(job)}: {escape(record['url'])}", soft_wrap=True)
         elif record.get("folder"):
-            folder = shlex.quote(str(run_dir / record["folder"]))
+            folder = escape(shlex.quote(str(run_dir / record["folder"])))
             console.print(f"  W&B {job}: wandb leet {folder}  (here)  or  wandb sync {folder}  (send)", soft_wrap=True)
 
 
@@ -91,7 +91,9 @@ def print_vectors(outcome: VectorsOutcome) -> None:
     console = Console(highlight=False)
     found = outcome.found
     kind = "linear: one cluster per label" if found.is_linear else "not linear"
-    console.print(f"\n[bold]{outcome.name}[/bold]: {found.n_clusters} clusters of {len(found.classes)} labels ({kind})")
+    console.print(
+        f"\n[bold]{escape(outcome.name)}[/bold]: {found.n_clusters} clusters of {len(found.classes)} labels ({kind})"
+    )
     if found.n_contradictions:
         console.print(f"  {found.n_contradictions} groups of identical vectors carry different labels")
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -106,8 +108,8 @@ def print_vectors(outcome: VectorsOutcome) -> None:
     console.print(grid)
     for message in found.warnings:
         console.print(f"  [yellow]{escape(message)}[/yellow]")
-    console.print(f"  results: {outcome.table_file}", soft_wrap=True)
-    console.print(f"  files of the released code: {outcome.released_files}", soft_wrap=True)
+    console.print(f"  results: {escape(str(outcome.table_file))}", soft_wrap=True)
+    console.print(f"  files of the released code: {escape(str(outcome.released_files))}", soft_wrap=True)
 
 
 def summary_table(table: pd.DataFrame, title: str) -> Table:

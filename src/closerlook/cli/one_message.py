@@ -11,6 +11,7 @@ from typing import Any
 
 from closerlook.cli.console import printable
 from closerlook.errors import UserError
+from closerlook.redaction import redact
 
 _USER_ERROR = 1
 
@@ -44,7 +45,7 @@ def one_clear_message(*, alone: bool = False, kept: str = "from the last checkpo
     except UserError as error:
         if (in_multirun() and not alone) or os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        print(f"\nerror: {printable(str(error))}", file=sys.stderr)
+        print(f"\nerror: {printable(redact(str(error)))}", file=sys.stderr)
         raise SystemExit(_USER_ERROR) from None
 
 

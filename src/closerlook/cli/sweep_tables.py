@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+from omegaconf import read_write
 
 from closerlook.cli.command_line import command
-from closerlook.config import typed
+from closerlook.cli.one_message import in_multirun, one_clear_message
+from closerlook.config import TrainConfig, refuse_unknown_keys, typed
 from closerlook.private_interfaces import job_of_sweep, sweep_combinations
 
 if TYPE_CHECKING:
@@ -29,8 +31,17 @@ _planned: list[SweepJob] = []
 class PlanSweep(Callback):
     """Hydra callback: print what a sweep will do before it does; ``sweep.plan=true`` prints only."""
 
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse settings that there are not before Hydra makes a directory that is named after them."""
+        with one_clear_message(alone=True):
+            refuse_unknown_keys(config, TrainConfig)
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Plan and print."""
+        with one_clear_message(alone=True):
+            self._plan(config)
+
+    def _plan(self, config: DictConfig) -> None:
         if not str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
             log.info("no plan: the sweeper chooses its jobs as it goes")
             return
@@ -39,6 +50,11 @@ class PlanSweep(Callback):
         if any(job.config.sweep.plan for job in jobs):
             raise SystemExit(0)
         _planned[:] = [job for job in jobs if not job.config.estimate]
+
+
+def searches() -> bool:
+    """Whether this process runs jobs of a sweeper that chooses them by their score."""
+    return in_multirun() and not str(HydraConfig.get().sweeper._target_).endswith("BasicSweeper")
 
 
 def planned_jobs(config: DictConfig) -> list[SweepJob]:
@@ -60,7 +76,8 @@ def _compose(config: DictConfig, overrides: list[str], number: int) -> SweepJob:
     with job_of_sweep(config, overrides, number) as job:
         run_dir = Path(os.path.abspath(Path(job.hydra.sweep.dir) / job.hydra.sweep.subdir))
         alone = Path(os.path.abspath(job.hydra.run.dir))
-        job.hydra.runtime.output_dir = str(run_dir)
+        with read_write(job.hydra.runtime):
+            job.hydra.runtime.output_dir = str(run_dir)
         HydraConfig.instance().set_config(job)
         del job["hydra"]
         settings = typed(job)

@@ -15,11 +15,12 @@ from closerlook.geometry.confidence import jackknife_interval, mean_interval
 from closerlook.geometry.decomposition import ChangeShares, change_shares
 from closerlook.geometry.dissimilarity import RSAResult, rsa
 from closerlook.geometry.growth import label_distance_growth
+from closerlook.geometry.labelled_space import Head, LabelledSpace
 from closerlook.geometry.measure_value import MeasureValue, Report, measured
 from closerlook.geometry.neighbours import nearest_neighbours, shared_neighbours
 from closerlook.geometry.paired_sums import PairedSums
 from closerlook.geometry.similarity import spatial_similarity
-from closerlook.geometry.space_report import AT_THIS_SIZE, Head, LabelledSpace, measures_of
+from closerlook.geometry.space_report import AT_THIS_SIZE, measures_of
 from closerlook.geometry.validation import UndefinedMeasureError, check_space
 from closerlook.measures import MEASURES
 

@@ -62,7 +62,14 @@ class LabelSums:
         return between, float(counts @ self.variances()[present])
 
     def fisher_ratio(self) -> float:
-        """Fisher ratio, see :func:`closerlook.geometry.scatter.fisher_ratio`."""
+        """Fisher ratio tr(S_B) / tr(S_W), scatter between labels over scatter within: at least 0.
+
+        Raises:
+            UndefinedMeasureError: if there is no scatter within labels.
+
+        Source:
+            Fisher 1936, Fukunaga 1990 section 10.2 (J4). Trap: shuffled labels give (C - 1) / (n - C), not 0.
+        """
         between, within = self.between_within()
         if within <= 0:
             raise UndefinedMeasureError("the within-label scatter is zero: each label is one repeated point")
@@ -83,7 +90,15 @@ class LabelSums:
         return out
 
     def cdnv(self, min_count: int = 2) -> float:
-        """Mean CDNV over pairs, see :func:`closerlook.geometry.collapse.cdnv`."""
+        """Class-distance normalised variance, the mean over pairs of (v_i + v_j) / (2 |m_i - m_j|^2): at least 0.
+
+        Raises:
+            UndefinedMeasureError: with fewer than 2 labels of min_count points, or two equal centroids.
+
+        Source:
+            Galanti et al. 2021 (2112.15121). Trap: variances have divisor n as there, so labels with few points look
+            tighter than they are.
+        """
         pairs = self.cdnv_matrix(min_count)[np.triu_indices(len(self.counts), 1)]
         if np.isinf(pairs).any():
             raise UndefinedMeasureError("two labels have the same centroid, so their CDNV is infinite")

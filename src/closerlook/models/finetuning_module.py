@@ -155,7 +155,7 @@ class FineTuningModule(pl.LightningModule):
         rates = [group["lr"] for optimizer in self.trainer.optimizers for group in optimizer.param_groups]
         rate = f"now {max(rates):.2g}" if rates else "as it was"
         raise ModelError(
-            f"the training has diverged: the {stage} loss is {float(loss)} after {self.trainer.global_step} updates; "
+            f"the training has diverged: the {stage} loss is {loss.item()} after {self.trainer.global_step} updates; "
             f"expected a finite number. Lower finetuning.learning_rate ({rate} by the schedule), raise "
             "finetuning.warmup_fraction, set trainer.gradient_clip_val=1, or use trainer.precision=32-true, and train "
             "again"

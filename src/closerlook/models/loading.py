@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -14,7 +13,7 @@ from closerlook.models.backbone_loading import load_backbone
 from closerlook.models.encoder_check import EncoderFacts, inspect_encoder
 from closerlook.models.encoder_settings import ModelSettings
 from closerlook.models.input_limit import input_limit, position_limit
-from closerlook.models.model_source import checksums, local_folder, locate
+from closerlook.models.model_source import local_checksums, locate
 from closerlook.models.sentence_pooling import recommended_pooling
 from closerlook.models.tokenizer_loading import check_vocabulary, load_tokenizer
 
@@ -88,9 +87,7 @@ def load_encoder(settings: ModelSettings, *, seed: int = 0) -> LoadedEncoder:
     tokenizer = load_tokenizer(settings, target)
     backbone, notes = load_backbone(settings, target, seed)
     n_embeddings, more = check_vocabulary(tokenizer, backbone, settings.name)
-    sums = checksums(target) if isinstance(target, Path) else {}
-    if settings.tokenizer and (folder := local_folder("tokenizer", settings.tokenizer)):
-        sums |= {f"tokenizer/{name}": value for name, value in checksums(folder).items()}
+    sums = local_checksums(settings)
     return LoadedEncoder(
         backbone=backbone,
         tokenizer=tokenizer,

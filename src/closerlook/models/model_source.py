@@ -77,6 +77,21 @@ def checksums(folder: Path) -> dict[str, str]:
     return {path.name: sha256_of(path) for path in files}
 
 
+def local_checksums(settings: ModelSettings) -> dict[str, str]:
+    """SHA-256 of the files that decide what an encoder of this machine computes; empty for hub ids and random weights.
+
+    Raises:
+        ModelError: The package is not installed, or the folder is gone.
+    """
+    found = {}
+    folder = _package_folder(settings) if settings.package else local_folder("source", settings.source or "")
+    if folder is not None:
+        found = checksums(_checked(folder, settings))
+    if settings.tokenizer and (other := local_folder("tokenizer", settings.tokenizer)):
+        found |= {f"tokenizer/{name}": value for name, value in checksums(other).items()}
+    return found
+
+
 def _package_folder(settings: ModelSettings) -> Path:
     spec = importlib.util.find_spec(str(settings.package))
     if spec is None or not spec.submodule_search_locations:

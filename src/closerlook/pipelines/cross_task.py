@@ -300,4 +300,4 @@ def _load_tuned(encoder: PooledEncoder, source: _Source) -> Moment:
         raise RunError(f"{path} was written before the first update; train the run first")
     weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
     encoder.load_state_dict(weights, strict=True)
-    return Moment(step, round(step * source.info.n_epochs / max(source.info.n_updates, 1), 6))
+    return Moment(step, source.info.epoch_of(step))

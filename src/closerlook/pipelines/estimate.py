@@ -29,7 +29,8 @@ from closerlook.models.stored_space import (
     store_examples,
     store_space,
 )
-from closerlook.pipelines.fine_tune import n_processes, prepare
+from closerlook.pipelines.fine_tune import prepare
+from closerlook.pipelines.fit import n_processes
 from closerlook.pipelines.instances import make
 from closerlook.probes.runner import plan_cells, run_probes
 from closerlook.probes.space_probe import Scope
@@ -160,9 +161,9 @@ def estimate(config: TrainConfig) -> Estimate:
 
 def snapshot_steps(info: RunInfo, settings: SnapshotSettings) -> set[int]:
     """The updates after which a snapshot is taken."""
-    per_epoch = info.n_updates // max(info.n_epochs, 1)
+    per_epoch = info.updates_per_epoch or 1
     steps = {epoch * per_epoch for epoch in range(settings.every_n_epochs, info.n_epochs + 1, settings.every_n_epochs)}
-    steps.add(info.n_updates)
+    steps = {step for step in steps if step <= info.n_updates} | {info.n_updates}
     if settings.every_n_updates:
         steps |= set(range(settings.every_n_updates, info.n_updates + 1, settings.every_n_updates))
     return steps | ({0} if settings.before_training else set())

@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +20,12 @@ from closerlook.callbacks.history_logger import HistoryLogger
 from closerlook.callbacks.snapshot import SnapshotCallback
 from closerlook.config import TrainConfig, as_yaml
 from closerlook.data.tasks import load_corpus
+from closerlook.errors import UserError
 from closerlook.interruption import Interrupted, hand_over, interrupt, on_signals
 from closerlook.models.finetuning_module import FineTuningModule
+from closerlook.models.model_source import local_checksums
 from closerlook.pipelines.build import Built, build
-from closerlook.pipelines.fit import fit, make_trainer, step_of
+from closerlook.pipelines.fit import Listeners, check_nodes, fit, make_trainer, planned_length, step_of
 from closerlook.pipelines.instances import make
 from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
 from closerlook.pipelines.logging_targets import check_loggers, live_sink, log_snapshots, open_loggers
@@ -42,6 +45,7 @@ from closerlook.pipelines.run_state import (
 )
 from closerlook.results.run import RunError, RunInfo
 from closerlook.results.run_dir import RunDir
+from closerlook.tracking.loggers import RunLogger
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +63,7 @@ class TrainOutcome:
         seconds: Wall time of the fit, snapshots included.
         snapshot_seconds: Wall time of the snapshots.
         n_snapshots: Snapshots on disk.
+        score: The last validation accuracy; None without a validation split.
         skipped: The run was finished before with the same settings.
     """
 
@@ -68,6 +73,7 @@ class TrainOutcome:
     seconds: float = 0.0
     snapshot_seconds: float = 0.0
     n_snapshots: int = 0
+    score: float | None = None
     skipped: bool = False
 
 
@@ -80,11 +86,12 @@ class Parts:
     info: RunInfo
 
 
-def train(config: TrainConfig) -> TrainOutcome:
+def train(config: TrainConfig, begun: Callable[[RunDir], None] = lambda run: None) -> TrainOutcome:
     """Run one fine-tuning job.
 
     Args:
         config: The settings of train.py.
+        begun: Called when the job is known to begin: it was neither refused nor finished before.
 
     Raises:
         RunError: The run directory holds another configuration, another process is at work in it, a checkpoint is
@@ -95,22 +102,24 @@ def train(config: TrainConfig) -> TrainOutcome:
         SnapshotError: A snapshot cannot be written.
     """
     run = RunDir(Path(config.run_dir))
+    check_nodes(config)
     try:
         with on_signals(interrupt):
             if not is_leader():
                 return _follow(config, run)
             with only_process(run):
-                return _lead(config, run)
+                return _lead(config, run, begun)
     except Interrupted as stop:
         hand_over(stop.signum)
         raise
 
 
-def _lead(config: TrainConfig, run: RunDir) -> TrainOutcome:
+def _lead(config: TrainConfig, run: RunDir, begun: Callable[[RunDir], None]) -> TrainOutcome:
     """Decide, run, and record how it ended."""
     decision = decide(run, config)
     if decision.action == "skip":
-        return TrainOutcome(run.root, run.info(), {}, skipped=True)
+        _still_of_the_same_files(config, run)
+        return TrainOutcome(run.root, run.info(), {}, score=_score(run), skipped=True)
     if decision.action == "resume":
         log.info("going on from %s (%s)", decision.checkpoint, decision.reason)
     details = {"launch": launch_id(), "checkpoint": str(decision.checkpoint or "")}
@@ -125,6 +134,7 @@ def _lead(config: TrainConfig, run: RunDir) -> TrainOutcome:
         write_state(run, status, identity_digest(config), **details, **more)
 
     record(RUNNING)
+    begun(run)
     try:
         outcome = _fit(config, run, decision.checkpoint, parts or prepare(config))
     except (Interrupted, KeyboardInterrupt) as stop:
@@ -141,6 +151,35 @@ def _lead(config: TrainConfig, run: RunDir) -> TrainOutcome:
     run.seal(*(file for file in (run.history_file, run.last_checkpoint) if file.is_file()))
     record(FINISHED)
     return outcome
+
+
+def _still_of_the_same_files(config: TrainConfig, run: RunDir) -> None:
+    """A finished run is that of the same command only while data and weights are the files that it was made from.
+
+    Raises:
+        RunError: A file has changed; the message names it.
+    """
+    info = run.info()
+    try:
+        now_ = {"data": dict(load_corpus(config.task).checksums), "weights": local_checksums(config.model)}
+    except UserError as error:  # gone, say: what was computed from them is still there
+        log.warning("the data and weights of %s are not compared with those that it was made from: %s", run.root, error)
+        return
+    for name, before in (("data", info.checksums), ("weights", info.model_checksums)):
+        changed = sorted(key for key in before.keys() | now_[name].keys() if before.get(key) != now_[name].get(key))
+        if before and now_[name] and changed:
+            raise RunError(
+                f"{run.root} is finished with the same settings, but other {name}: {', '.join(changed)} changed since. "
+                "Put the old files back, or train again with overwrite=true"
+            )
+
+
+def _score(run: RunDir) -> float | None:
+    """The last validation accuracy, which a search over settings is scored on; None without a validation split."""
+    history = run.history()
+    if "val/accuracy" not in history or history["val/accuracy"].isna().all():
+        return None
+    return float(history["val/accuracy"].dropna().iloc[-1])
 
 
 def _follow(config: TrainConfig, run: RunDir) -> TrainOutcome:
@@ -176,22 +215,35 @@ def _fit(
                 _prepare_wandb_for_forks()
             loggers = open_loggers(stack, config, info)
         history = HistoryLogger(run.root, step_of(checkpoint))
-        trainer = make_trainer(config, run, data, [history, *loggers], live_sink(loggers))
+
+        def length(n_updates: int, per_epoch: int) -> None:
+            known = replace(info, n_updates=n_updates, updates_per_epoch=per_epoch, n_epochs=-(-n_updates // per_epoch))
+            run.save_info(known)
+            for logger in loggers:
+                if isinstance(logger, RunLogger):
+                    logger.info = known
+
+        listeners = Listeners(length, live_sink(loggers))
+        trainer = make_trainer(config, run, data, [history, *loggers], listeners)
         start = time.perf_counter()
         fit(trainer, module, data, checkpoint)
         seconds = time.perf_counter() - start
         history.reload()
+        for logger in loggers:
+            if isinstance(logger, RunLogger):  # what comes now is of the last update, however training ended
+                logger.info = replace(run.info(), n_updates=trainer.global_step)
         tested = trainer.test(module, datamodule=data, verbose=False)
         snapshots = [c for c in trainer.callbacks if isinstance(c, SnapshotCallback)]  # type: ignore[attr-defined]
         if snapshots and leads:
             log_snapshots(loggers, run.root, info)
     return TrainOutcome(
         run_dir=run.root,
-        info=info,
+        info=run.info(),
         metrics={key: float(value) for key, value in tested[0].items()} if tested else {},
         seconds=seconds,
         snapshot_seconds=sum(c.seconds for c in snapshots),
         n_snapshots=len(list(run.snapshots.glob("step-*"))),
+        score=_score(run),
     )
 
 
@@ -214,9 +266,9 @@ def _same_inputs(info: RunInfo, run: RunDir, checkpoint: Path | None) -> RunInfo
     if checkpoint is None or not run.info_file.is_file():
         return info
     before = run.info()
-    for name in ("checksums", "model_revision", "label_names", "n_updates"):
+    for name in ("checksums", "model_revision", "model_checksums", "label_names"):
         was, now_ = getattr(before, name), getattr(info, name)
-        if was != now_:
+        if was and was != now_:  # earlier versions did not record all of them
             raise RunError(
                 f"{run.root} was begun with other inputs: {name} was {was}, now {now_}. Going on would mix the two. "
                 "Put the old files back, or train again from the start with overwrite=true"
@@ -254,6 +306,7 @@ def _describe(config: TrainConfig, built: Built) -> RunInfo:
     notes += [f"{split}: {data.encoded(split).report.summary()}" for split in data.splits]
     for note in notes:
         log.info(note)
+    n_updates, per_epoch = planned_length(config, len(data.train_dataloader()))
     return RunInfo(
         task=corpus.name,
         level=corpus.level,
@@ -266,28 +319,14 @@ def _describe(config: TrainConfig, built: Built) -> RunInfo:
         hidden_size=loaded.hidden_size,
         n_train=data.encoded("train").n_examples,
         n_test=data.encoded("test").n_examples,
-        n_epochs=config.finetuning.epochs,
-        n_updates=_updates_per_epoch(len(data.train_dataloader()), config) * config.finetuning.epochs,
+        n_epochs=math.ceil(n_updates / per_epoch),
+        n_updates=n_updates,
         created=now(),
         git_commit=git_commit(),
         versions=versions(),
         checksums=dict(corpus.checksums),
         notes=tuple(notes),
+        variant=config.variant,
+        updates_per_epoch=per_epoch,
+        model_checksums=loaded.checksums,
     )
-
-
-def _updates_per_epoch(batches: int, config: TrainConfig) -> int:
-    """Optimizer updates in an epoch when the batches are shared out over processes and accumulated."""
-    return math.ceil(math.ceil(batches / n_processes(config)) / int(config.trainer.get("accumulate_grad_batches", 1)))
-
-
-def n_processes(config: TrainConfig) -> int:
-    """How many processes a trainer's settings ask for, over all machines."""
-    devices = config.trainer.get("devices", 1)
-    if isinstance(devices, list):
-        devices = len(devices)
-    if not isinstance(devices, int) or devices < 1:  # "auto" or -1: all there are
-        import torch
-
-        devices = max(1, torch.cuda.device_count())
-    return devices * int(config.trainer.get("num_nodes", 1))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle  # its errors only
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -19,11 +20,12 @@ from torch.multiprocessing.spawn import ProcessException
 from closerlook.callbacks.checkpoint import AtomicCheckpointIO
 from closerlook.callbacks.graceful_stop import GracefulStop
 from closerlook.callbacks.live_probe import LiveProbeCallback, Sink
+from closerlook.callbacks.planned_length import PlannedLength
 from closerlook.callbacks.snapshot import SnapshotCallback
 from closerlook.config import TrainConfig
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.interruption import Interrupted, on_signals
-from closerlook.pipelines.instances import make
+from closerlook.pipelines.instances import check_names, make
 from closerlook.private_interfaces import forks, kill_training_processes, training_processes, wrap_fit
 from closerlook.results.run import RunError
 from closerlook.results.run_dir import RunDir
@@ -32,8 +34,55 @@ _STOPPED = 128 + signal.SIGTERM
 """Exit status of a forked training process that was asked to stop and has saved."""
 
 
+class Listeners(NamedTuple):
+    """Who hears of the length of the training (updates, updates of an epoch), and of the tables of live probes."""
+
+    length: Callable[[int, int], None]
+    live_probe: Sink
+
+
+def check_nodes(config: TrainConfig) -> None:
+    """Refuse settings that the trainer, the optimizer or a callback does not have, before anything is done.
+
+    Raises:
+        RunError: There is such a setting, or no such class.
+    """
+    check_names(config.trainer, "trainer")
+    check_names(config.optimizer, "optimizer")
+    for name, node in (config.callbacks or {}).items():
+        if node is not None:
+            check_names(node, f"callbacks.{name}")
+
+
+def planned_length(config: TrainConfig, n_batches: int) -> tuple[int, int]:
+    """Updates planned, and updates of an epoch, before there is a trainer; it says itself when it starts.
+
+    Args:
+        config: The settings.
+        n_batches: Batches of an epoch on one process.
+    """
+    trainer = config.trainer
+    limit = trainer.get("limit_train_batches", 1.0)
+    per_process = math.ceil(n_batches / n_processes(config))
+    used = min(limit, per_process) if isinstance(limit, int) else int(limit * per_process)
+    per_epoch = max(1, math.ceil(used / int(trainer.get("accumulate_grad_batches", 1))))
+    epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps", -1)
+    planned = per_epoch * epochs if epochs is not None and epochs >= 0 else steps
+    return (min(planned, steps) if steps is not None and steps >= 0 else planned), per_epoch
+
+
+def n_processes(config: TrainConfig) -> int:
+    """How many processes a trainer's settings ask for, over all machines."""
+    devices = config.trainer.get("devices", 1)
+    if isinstance(devices, list):
+        devices = len(devices)
+    if not isinstance(devices, int) or devices < 1:  # "auto" or -1: all there are
+        devices = max(1, torch.cuda.device_count())
+    return devices * int(config.trainer.get("num_nodes", 1))
+
+
 def make_trainer(
-    config: TrainConfig, run: RunDir, data: CorpusDataModule, loggers: list[Any], sink: Sink
+    config: TrainConfig, run: RunDir, data: CorpusDataModule, loggers: list[Any], listeners: Listeners
 ) -> pl.Trainer:
     """The trainer that the settings describe, with the callbacks that every run has.
 
@@ -42,7 +91,7 @@ def make_trainer(
         run: Where the run is written.
         data: Without a validation split in it, nothing is validated.
         loggers: Where metrics go.
-        sink: Where the rows of live probes go.
+        listeners: Who hears of its length and of live probes.
 
     Raises:
         RunError: The trainer, a callback or a plugin has no such setting, or refuses its value.
@@ -52,7 +101,7 @@ def make_trainer(
     return make(
         {key: value for key, value in config.trainer.items() if key != "plugins"},
         "trainer",
-        callbacks=_callbacks(config, run, sink),
+        callbacks=_callbacks(config, run, listeners),
         logger=loggers,
         default_root_dir=str(run.root),
         plugins=[*plugins, AtomicCheckpointIO()],
@@ -60,7 +109,7 @@ def make_trainer(
     )
 
 
-def _callbacks(config: TrainConfig, run: RunDir, sink: Sink) -> list[pl.Callback]:
+def _callbacks(config: TrainConfig, run: RunDir, listeners: Listeners) -> list[pl.Callback]:
     named = {name: node for name, node in (config.callbacks or {}).items() if node is not None}
     callbacks: list[pl.Callback] = [make(node, f"callbacks.{name}") for name, node in named.items()]
     if not config.trainer.get("enable_progress_bar", True):
@@ -70,8 +119,8 @@ def _callbacks(config: TrainConfig, run: RunDir, sink: Sink) -> list[pl.Callback
         callbacks.insert(0, SnapshotCallback(run.snapshots, config.snapshot, default_batch_size=size))
     for callback in callbacks:
         if isinstance(callback, LiveProbeCallback):
-            callback.attach(run.results, sink)
-    return [GracefulStop(), *callbacks]
+            callback.attach(run.results, listeners.live_probe)
+    return [GracefulStop(), PlannedLength(listeners.length), *callbacks]
 
 
 def fit(trainer: pl.Trainer, module: pl.LightningModule, data: CorpusDataModule, checkpoint: Path | None) -> None:

@@ -15,7 +15,8 @@ from pytorch_lightning.loggers import Logger
 from closerlook.config import TrainConfig
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
-from closerlook.results.run import SNAPSHOTS_FOLDER, RunError, RunInfo, RunResults
+from closerlook.results.run import RunError, RunInfo, RunResults
+from closerlook.results.run_dir import RunDir
 from closerlook.tracking.artifacts import artifact_name, log_snapshots_artifact
 from closerlook.tracking.log_results import log_live, log_probed_run
 from closerlook.tracking.loggers import RunLogger, build_loggers
@@ -89,7 +90,7 @@ def live_sink(loggers: list[Any]) -> Callable[[pd.DataFrame], None]:
 
 def log_snapshots(loggers: list[Any], run_dir: Path, info: RunInfo) -> None:
     """Record the snapshots as an output of the W&B run, if there is one."""
-    folder = run_dir / SNAPSHOTS_FOLDER
+    folder = RunDir(run_dir).snapshots
     for logger in loggers:
         if isinstance(logger, RunLogger):
             digests = snapshot_digests(folder)
@@ -103,7 +104,7 @@ def track_results(settings: dict[str, Any], run_dir: Path, results: RunResults) 
         return
     with _one_clear_error():
         wandb_settings = WandbSettings.from_dict(nodes["wandb"])
-    log_probed_run(wandb_settings, results, settings, snapshot_digests(run_dir / SNAPSHOTS_FOLDER))
+    log_probed_run(wandb_settings, results, settings, snapshot_digests(RunDir(run_dir).snapshots))
 
 
 def snapshot_digests(folder: Path) -> dict[str, str]:

@@ -25,6 +25,9 @@ from closerlook.probes.space_probe import TRAIN_TEST, Where, digest, measure_row
 from closerlook.results.rows import LabelPairs, Place, ResultRow, defined
 from closerlook.results.store import Cell, CellKey
 
+MOST_LABELS = 300
+"""What follows from the distances of more labels than this is computed on so many of them, drawn at random."""
+
 Cells = Mapping[Place, Cell]
 """Finished cells by place."""
 
@@ -97,6 +100,7 @@ class Similarity(Derived):
         """Pearson, and rank order to the first snapshot."""
         first, second = (cell.pairs[0] for cell in inputs)
         _, A, B = align_label_distances(*_by_label(first), *_by_label(second))
+        A, B = _drawn(A, B)
         at = Where(place, second.epoch)
         if place.split == TRAIN_TEST:
             return [self._row(at, m.TRAIN_TEST_SIMILARITY, A, B, "pearson")]
@@ -145,6 +149,7 @@ class LabelGrowth(Derived):
         """The median ratio of label distances, plain and over scatter."""
         first, second = (cell.pairs[0] for cell in inputs[:2])
         _, before, after = align_label_distances(*_by_label(first), *_by_label(second))
+        before, after = _drawn(before, after)
         at, sizes = Where(place, second.epoch), inputs[2:]
         scatters = [_value(cell, m.LABEL_SCATTER) for cell in sizes] or [math.nan, math.nan]
         radii = [_value(cell, m.RMS_RADIUS) for cell in sizes]
@@ -183,7 +188,7 @@ class DistanceAndError(Derived):
         direct, classifier = inputs
         pairs = direct.pairs[0]
         distances, classes = _by_label(pairs)
-        counts = _confusion(classifier, classes)
+        distances, counts = _drawn(distances, _confusion(classifier, classes))
         at = Where(place, pairs.epoch)
         found = distance_error_correlation(distances, counts, n_permutations=self.n_permutations)
         p = "" if math.isnan(found.p_value) else f"Mantel p = {found.p_value:.3g}"
@@ -224,6 +229,15 @@ def plan_derived(cells: Iterable[Cell]) -> list[Plan]:
 def _by_label(pairs: LabelPairs) -> tuple[np.ndarray, np.ndarray]:
     """``((n_classes, n_classes) distances, (n_classes,) sorted labels)``."""
     return pairs.matrix(), np.array(pairs.labels)
+
+
+def _drawn(*matrices: np.ndarray) -> list[np.ndarray]:
+    """The matrices, of more than 300 labels those of 300 drawn at random: all pairs of 2,000 take minutes and 4 GB."""
+    n = len(matrices[0])
+    if n <= MOST_LABELS:
+        return list(matrices)
+    chosen = np.sort(np.random.default_rng(0).choice(n, MOST_LABELS, replace=False))
+    return [matrix[np.ix_(chosen, chosen)] for matrix in matrices]
 
 
 def _confusion(cell: Cell, classes: np.ndarray) -> np.ndarray:

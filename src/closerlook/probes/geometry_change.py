@@ -11,7 +11,8 @@ import numpy as np
 
 from closerlook import measures as m
 from closerlook.geometry.change_report import geometry_report
-from closerlook.geometry.space_report import Head, space_report
+from closerlook.geometry.labelled_space import Head
+from closerlook.geometry.space_report import space_report
 from closerlook.geometry.train_test_draws import OverDraws, train_test_similarity
 from closerlook.probes.classifier import read_train_test
 from closerlook.probes.label_distances import label_distances

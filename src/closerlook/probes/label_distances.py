@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from closerlook import measures as m
 from closerlook.geometry.confidence import mean_interval, shared_minimum_groups
 from closerlook.geometry.contradictions import vector_contradictions
 from closerlook.probes.space_probe import Finding, OneSpaceProbe, Scope, Where, where
-from closerlook.probing import DirectProbe
+from closerlook.probing import DirectProbe, Hints
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import LabelPairs, ResultRow, defined
 from closerlook.results.store import CellKey
@@ -35,6 +35,7 @@ class LabelDistances:
         inside_mean: (n_classes,) mean distance inside the label's clusters, NaN where none has two points.
         inside_max: (n_classes,) largest distance inside them, likewise.
         warnings: What the solver reported.
+        hints: For the next snapshot of the same examples.
     """
 
     classes: tuple[str, ...]
@@ -47,6 +48,7 @@ class LabelDistances:
     inside_max: np.ndarray
     warnings: tuple[str, ...] = ()
     contradictions: str = ""
+    hints: Hints = field(default_factory=Hints)
 
     @property
     def is_linear(self) -> bool:
@@ -55,7 +57,12 @@ class LabelDistances:
 
 
 def label_distances(
-    X: np.ndarray, y: np.ndarray, *, min_cluster_size: int = 1, max_clusters: int | None = None
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    min_cluster_size: int = 1,
+    max_clusters: int | None = None,
+    hints: Hints | None = None,
 ) -> LabelDistances:
     """Run DirectProbe on one labelled space.
 
@@ -65,10 +72,11 @@ def label_distances(
         min_cluster_size: Clusters with fewer points are left out of the distances.
         max_clusters: With more clusters than this the distances are left undefined: they would be means over
             up to millions of cluster pairs, and the paper defines them for one cluster per label. None: no limit.
+        hints: Of another snapshot of the same examples; they save time and change nothing.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        probe = DirectProbe(min_cluster_size=min_cluster_size, n_jobs=1).fit(X, y)
+        probe = DirectProbe(min_cluster_size=min_cluster_size, n_jobs=1).fit(X, y, hints)
         found = from_probe(probe, max_clusters)
     note = vector_contradictions(X, y).note if found.n_contradictions else ""
     reported = tuple(dict.fromkeys(str(w.message) for w in caught))
@@ -96,6 +104,7 @@ def from_probe(probe: DirectProbe, max_clusters: int | None = None) -> LabelDist
         inside_mean=inside.label_mean,
         inside_max=inside.label_max,
         warnings=() if measured else (note,),
+        hints=probe.hints_,
     )
 
 
@@ -111,14 +120,26 @@ class DirectProbeAnalysis(OneSpaceProbe):
     min_cluster_size: int = 1
     max_clusters: int | None = 500
     name: str = "direct"
-    version: ClassVar[int] = 5  # 5: interval of the mean minimum distance; what contradictions entail
+    chain: ClassVar[int] = 20  # snapshots that hand hints on
+    version: ClassVar[int] = 6  # 5: interval of the mean minimum distance, contradictions; 6: verdicts in flat spaces
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Label distances of one space."""
-        at = where(reader, key)
-        X, y = reader.vectors(at.place.step or 0, at.place.split, at.place.layer), reader.labels(at.place.split)
-        found = label_distances(X, y, min_cluster_size=self.min_cluster_size, max_clusters=self.max_clusters)
-        return distance_rows(found, at)
+        return next(self.compute_chain(reader, [key], scope))
+
+    def compute_chain(
+        self, reader: SnapshotReader, keys: Sequence[CellKey], scope: Scope
+    ) -> Iterator[Sequence[Finding]]:
+        """Label distances of snapshots of one layer and split, each with hints from the one before."""
+        hints: Hints | None = None
+        for key in keys:
+            at = where(reader, key)
+            X, y = reader.vectors(at.place.step or 0, at.place.split, at.place.layer), reader.labels(at.place.split)
+            found = label_distances(
+                X, y, min_cluster_size=self.min_cluster_size, max_clusters=self.max_clusters, hints=hints
+            )
+            hints = found.hints
+            yield distance_rows(found, at)
 
 
 def distance_rows(found: LabelDistances, at: Where) -> list[Finding]:

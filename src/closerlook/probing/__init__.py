@@ -8,6 +8,7 @@ from typing import Any
 
 _HOMES = {
     "DirectProbe": "direct_probe",
+    "Hints": "hints",
     "HullDistance": "hulls",
     "hull_distance": "hulls",
     "LabelDistances": "size_matched",

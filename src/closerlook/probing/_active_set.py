@@ -361,15 +361,21 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
     S, x = np.zeros(d + 4, dtype=np.int64), np.zeros(d + 4)
     S[:k] = warm
     x[:k] = warm_weights
+    resumed = k > 0 and factor.shape[0] == k
     if k == 0:
         _middle(X, a, b, z, middle)
-    else:
+    elif resumed:
         middle[:] = centre
+    else:
+        middle[:] = 0.0
+        for i in range(k):
+            _axpy(1.0 / k, X[a[S[i]]] if S[i] < nA else X[b[S[i] - nA]], middle)
+    if k > 0:
         for i in range(k):
             _take(X, a, b, middle, S[i], P)
         _combine(P, S, x, k, z)
     scale = max(_largest_norm(X, a, middle), _largest_norm(X, b, middle))
-    if k == 0:
+    if not resumed:
         tau = scale * scale if scale > 0.0 else 1.0
     if max_iter < 0:
         max_iter = 50 * (d + 20) + 2 * m
@@ -396,17 +402,23 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
     R = np.zeros((capacity, capacity))
     kept = none
     for i in range(k):
-        if factor.shape[0] == k:
+        if resumed:
             R[i, i:k] = factor[i, i:k]
             YA[i], YB[i] = factor[i, k], factor[i, k + 1]
             kept = i + 1
         elif _append(P, S, kept, S[i], nA, tau, R, YA, YB, v):
-            x[kept] = x[i]
+            x[kept] = x[i]  # (S[kept] was written by _append)
             kept += 1
         if not dense and not inside[S[i]]:
             inside[S[i]] = True
             rows[n_rows] = S[i]
             n_rows += 1
+    if kept < k:  # points that add no direction left: the others' weights are convex again
+        sums = np.zeros(2)
+        for i in range(kept):
+            sums[0 if S[i] < nA else 1] += x[i]
+        for i in range(kept):
+            x[i] /= sums[0 if S[i] < nA else 1]
     k = kept
     zz = _combine(P, S, x, k, z)
     lower, full_violation = -np.inf, np.inf
@@ -464,7 +476,7 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
         spread = 0.0
         for i in range(k):
             spread = max(spread, abs(g[S[i]] - (lamA if S[i] < nA else lamB)))
-        if spread < 0.1 * violation or step == 1:
+        if spread < 0.1 * violation or (step == 1 and len(warm) == 0):
             if k + 1 >= capacity:
                 capacity = min(2 * capacity, d + 4)
                 R = _grown(R, capacity)

@@ -17,7 +17,39 @@ from closerlook.probing._active_set import DISJOINT, MEET, MEET_TOLERANCE, ROUND
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Answer = tuple[int, float, float, IntArray, FloatArray, FloatArray, int]
+
+
+class Answer(NamedTuple):
+    """What the solver returns; see `_active_set.solve_pair`.
+
+    Attributes:
+        verdict: its code.
+        upper: upper bound of the distance.
+        lower: lower bound of the distance.
+        support: positions in the first set, then its length + positions in the second.
+        weights: of the support.
+        shortest: vector from the second hull to the first.
+        steps: number of steps.
+        stretched: whether it took whitened points to find it.
+    """
+
+    verdict: int
+    upper: float
+    lower: float
+    support: IntArray
+    weights: FloatArray
+    shortest: FloatArray
+    steps: int
+    stretched: bool = False
+
+
+class Start(NamedTuple):
+    """A support to start from, with its weights, as in `Answer`; ``stretched`` if only whitened points will do."""
+
+    support: IntArray
+    weights: FloatArray
+    stretched: bool
+
 
 #: The axes' extents are raised to these powers: from whitened points (0) back to the points themselves (1), each
 #: answer being where the next solve starts. In few steps: the answers hardly differ from one to the next.
@@ -26,7 +58,8 @@ _WAY_BACK = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: Extents below this share of the largest make points flat.
 FLAT = 1e-6
 
-_NO_FACTOR = np.empty((0, 0))
+#: No factor, centre and weight of an earlier call to go on from.
+_FRESH = np.empty((0, 0)), np.empty(0), 1.0
 
 
 class PrincipalAxes(NamedTuple):
@@ -71,24 +104,44 @@ def is_flat(X: FloatArray) -> bool:
     return bool(extent[-1] < FLAT * extent[0])
 
 
-def solve(X: FloatArray, a: IntArray, b: IntArray, tol: float, enough: float, max_iter: int) -> Answer:
+def solve(
+    X: FloatArray, a: IntArray, b: IntArray, tol: float, enough: float, max_iter: int, start: Start | None = None
+) -> Answer:
     """Nearest points of the hulls of X[a] and X[b]; see `_active_set.solve_pair`, whose answer it is if it has one.
 
+    Args:
+        X: (n, d) points.
+        a: rows of the first set.
+        b: rows of the second set.
+        tol: relative duality gap at which to stop.
+        enough: stop as soon as the hulls are known to be farther apart than this.
+        max_iter: number of steps allowed; negative for a limit that is far above what is needed.
+        start: where to start from; what it leads to is proved like any answer.
+
     Returns:
-        What `solve_pair` returns. Disjoint hulls that are still not solved to ``tol`` come with their two bounds;
-        the verdict is "undecided" only if whitened points gave neither a hyperplane nor a common point.
+        The answer. Disjoint hulls that are still not solved to ``tol`` come with their two bounds; the verdict is
+        "undecided" only if whitened points gave neither a hyperplane nor a common point.
     """
-    answer = _active_set.solve_pair(X, a, b, tol, enough, max_iter)
-    if answer[0] == DISJOINT or max_iter >= 0:
+    answer = None
+    if start is not None:
+        answer = _look_again_at(X, a, b, start, tol, enough) if start.stretched else _resumed(X, a, b, tol, *start[:2])
+    if answer is None or not _settled(answer, tol, enough):
+        answer = Answer(*_active_set.solve_pair(X, a, b, tol, enough, max_iter))
+    if answer.stretched or answer.verdict == DISJOINT or max_iter >= 0:
         return answer
-    points = X[np.concatenate([a, b])]
-    reach = float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).max()))
-    if answer[0] == MEET and answer[1] <= ROUNDING * reach:
-        return answer
-    axes = PrincipalAxes.of(points)
-    rows = np.arange(len(points))
-    again = look_again(axes, rows[: len(a)], rows[len(a) :], answer[3], answer[4], tol, enough)
-    return answer if again[0] == UNDECIDED else (*again[:-1], again[-1] + answer[-1])
+    if answer.verdict == MEET:
+        points = X[np.concatenate([a, b])]
+        reach = float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).max()))
+        if answer.upper <= ROUNDING * reach:
+            return answer
+    again = _look_again_at(X, a, b, Start(answer.support, answer.weights, stretched=True), tol, enough)
+    return answer if again.verdict == UNDECIDED else again._replace(steps=again.steps + answer.steps)
+
+
+def _look_again_at(X: FloatArray, a: IntArray, b: IntArray, start: Start, tol: float, enough: float) -> Answer:
+    axes = PrincipalAxes.of(X[np.concatenate([a, b])])
+    rows = np.arange(len(a) + len(b))
+    return look_again(axes, rows[: len(a)], rows[len(a) :], start.support, start.weights, tol, enough)
 
 
 def look_again(
@@ -109,14 +162,14 @@ def look_again(
         What `solve_pair` returns, with bounds that were measured on the points themselves.
     """
     points, _ = axes.stretched(0.0)
-    verdict, _, _, support, weights, _, steps = _resumed(points, a, b, 0.0, support, weights)
+    verdict, _, _, support, weights, _, steps, _ = _resumed(points, a, b, 0.0, support, weights)
     if verdict == UNDECIDED:  # the support was a bad one
         verdict, _, _, support, weights, _, more = _active_set.solve_pair(points, a, b, tol, 0.0, -1)
         steps += more
     best: Answer | None = None
     for power in _WAY_BACK:
         points, back = axes.stretched(power)
-        _, _, _, support, weights, shortest, more = _resumed(points, a, b, tol, support, weights)
+        _, _, _, support, weights, shortest, more, _ = _resumed(points, a, b, tol, support, weights)
         steps += more
         best = _tighter(best, _measured(axes, a, b, support, weights, back @ shortest, steps))
         if _settled(best, tol, enough):
@@ -129,18 +182,14 @@ def _resumed(
     points: FloatArray, a: IntArray, b: IntArray, tol: float, support: IntArray, weights: FloatArray
 ) -> Answer:
     """Solve to ``tol``, from a support and its weights; 0 asks for a verdict only."""
-    centre = (points[a].mean(axis=0) + points[b].mean(axis=0)) / 2
-    tau = float(((points[np.concatenate([a, b])] - centre) ** 2).sum(axis=1).max())
     enough = np.inf if tol else 0.0
-    answer: Answer = _active_set.nearest_points(
-        points, a, b, tol, enough, -1, support, weights, _NO_FACTOR, centre, tau
-    )[:7]
-    return answer
+    found = _active_set.nearest_points(points, a, b, tol, enough, -1, support, weights, *_FRESH)
+    return Answer(*found[:7])
 
 
 def _settled(answer: Answer, tol: float, enough: float) -> bool:
-    verdict, upper, lower = answer[:3]
-    return verdict == MEET or (verdict == DISJOINT and (lower > enough or upper - lower <= tol * upper))
+    close = answer.lower > enough or answer.upper - answer.lower <= tol * answer.upper
+    return answer.verdict == MEET or (answer.verdict == DISJOINT and close)
 
 
 def _measured(
@@ -153,24 +202,24 @@ def _measured(
     steps: int,
 ) -> Answer:
     """Bounds on the points themselves (rotated): of the weights from above, of the normal from below."""
-    in_a = support < len(a)
-    rows = np.where(in_a, a[np.minimum(support, len(a) - 1)], b[np.maximum(support - len(a), 0)])
-    upper = float(np.linalg.norm((weights * np.where(in_a, 1.0, -1.0)) @ axes.points[rows]))
+    held, sign = axes.points[np.concatenate([a, b])[support]], np.where(support < len(a), 1.0, -1.0)
+    upper = float(np.linalg.norm((weights * sign) @ held))
     length = np.linalg.norm(normal)
     normal = normal / length if length > 0 else normal
     along = axes.directions.T @ normal
     lower = float((axes.points[a] @ along).min() - (axes.points[b] @ along).max())
     if lower > ROUNDING * axes.reach:
-        return DISJOINT, max(upper, lower), lower, support, weights, normal, steps
+        return Answer(DISJOINT, max(upper, lower), lower, support, weights, normal, steps, stretched=True)
     if upper <= MEET_TOLERANCE * axes.reach:
-        return MEET, upper, 0.0, support, weights, normal, steps
-    return UNDECIDED, upper, lower, support, weights, normal, steps
+        return Answer(MEET, upper, 0.0, support, weights, normal, steps, stretched=True)
+    return Answer(UNDECIDED, upper, lower, support, weights, normal, steps, stretched=True)
 
 
 def _tighter(one: Answer | None, other: Answer) -> Answer:
     """The better bound of each kind."""
     if one is None:
         return other
-    low, high = (other if other[2] > one[2] else one), (other if other[1] < one[1] else one)
-    verdict = DISJOINT if low[0] == DISJOINT else high[0]  # a hyperplane with a gap is proof; so is a common point
-    return verdict, max(high[1], low[2]), low[2], high[3], high[4], low[5], other[6]
+    low, high = (other if other.lower > one.lower else one), (other if other.upper < one.upper else one)
+    verdict = DISJOINT if low.verdict == DISJOINT else high.verdict  # a hyperplane or a common point: both are proof
+    upper = max(high.upper, low.lower)
+    return Answer(verdict, upper, low.lower, high.support, high.weights, low.shortest, other.steps, stretched=True)

@@ -38,12 +38,16 @@ class Counts:
         cheap_verdicts: hull pairs decided by a known direction or a known common point.
         refusals: merges refused (not counting the pairs that inherit a refusal).
         merges: merges done.
+        hints_used: hull pairs whose solve started from a hint.
+        hints_rejected: hints that did not fit the points, or led to no answer.
     """
 
     exact_solves: int = 0
     cheap_verdicts: int = 0
     refusals: int = 0
     merges: int = 0
+    hints_used: int = 0
+    hints_rejected: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -428,7 +432,7 @@ class GreedyClustering:
     ) -> tuple[int, IntArray, FloatArray, FloatArray]:
         """Verdict, support, weights and normal where this solver has none."""
         axes = self._principal_axes
-        verdict, _, _, support, weights, normal, more = _axes.look_again(
+        verdict, _, _, support, weights, normal, more, _ = _axes.look_again(
             axes, merged, others, support, weights, 1e-6, 0.0
         )
         if verdict == _active_set.UNDECIDED:

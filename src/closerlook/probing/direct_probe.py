@@ -1,5 +1,6 @@
 """DirectProbe (Zhou & Srikumar, NAACL 2021): the geometry of labelled points without training a classifier."""
 
+from hashlib import sha256
 from itertools import combinations
 from typing import Any, Self
 
@@ -10,8 +11,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from closerlook.probing._axes import Start
 from closerlook.probing.clustering import Counts, GreedyClustering, Refusal
-from closerlook.probing.hulls import FloatArray, HullDistance
+from closerlook.probing.hints import Hints, Support, starts, supports
+from closerlook.probing.hulls import LARGEST, SMALLEST, FloatArray, HullDistance
 from closerlook.probing.inside import InsideDistances, inside_distances
 from closerlook.probing.nearest_hull import nearest_hulls
 from closerlook.probing.pairwise import Certificates, IntArray
@@ -55,30 +58,39 @@ class DirectProbe(ClassifierMixin, BaseEstimator):
         self.tol = tol
         self.n_jobs = n_jobs
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, hints: Hints | None = None) -> Self:
         """Cluster the examples.
 
         Args:
             X: (n_samples, n_features) points, any real type.
             y: (n_samples,) labels.
+            hints: `hints_` of a probe of the same examples somewhere else in space, such as the next snapshot. They
+                save time; clusters do not depend on them, and distances not beyond `tol`.
 
         Returns:
             The fitted probe.
 
         Raises:
-            ValueError: if X is empty or not finite, the lengths differ, y is continuous, or
+            ValueError: if X is empty, not finite or of extreme scale, the lengths differ, y is continuous, or
                 `min_cluster_size` is below 1.
             ArithmeticError: if the solver can decide a pair of hulls neither way (a verdict is never guessed).
         """
         if self.min_cluster_size < 1:
             msg = f"Expected min_cluster_size >= 1, got {self.min_cluster_size}."
             raise ValueError(msg)
-        points, names = validate_data(self, X, y, dtype=np.float64, order="C")
+        points, names = validate_data(self, X, y, dtype=np.float64, order="C", copy=True)
         check_classification_targets(names)
         self.classes_, codes = np.unique(names, return_inverse=True)
-        self._mean = points.mean(axis=0)
-        self._X = np.ascontiguousarray(points - self._mean)
         self.contradictions_ = _contradictions(points, codes)
+        self._mean = points.mean(axis=0)
+        points -= self._mean
+        largest = float(np.abs(points).max())
+        if largest != 0 and not SMALLEST < largest < LARGEST:
+            msg = (
+                f"Expected features between {SMALLEST:g} and {LARGEST:g} around their mean, got {largest:g}: rescale X."
+            )
+            raise ValueError(msg)
+        self._X, self._hints = points, hints or Hints()
         self.solve_counts_ = Counts()
         self._measured: Certificates | None = None
         roots = self._cluster(codes)
@@ -96,7 +108,8 @@ class DirectProbe(ClassifierMixin, BaseEstimator):
         groups = rank[group]  # labels numbered by first example: their names must not matter
         roots = np.sort(first)[groups]
         sets = [np.flatnonzero(groups == k) for k in range(len(first))]
-        self._whole = Certificates(self._X, sets, _all_pairs(len(sets)), self.tol, self.n_jobs)
+        self._whole_sets, begin = sets, self._starts(sets, self._hints.labels)
+        self._whole = Certificates(self._X, sets, _all_pairs(len(sets)), self.tol, self.n_jobs, starts=begin)
         self.solve_counts_.exact_solves += len(self._whole)
         conflict = np.zeros((len(sets), len(sets)), dtype=np.bool_)
         for i, j in self._whole:
@@ -126,10 +139,24 @@ class DirectProbe(ClassifierMixin, BaseEstimator):
             if self.is_linear_ and self.min_cluster_size == 1:
                 self._measured = self._whole
             else:
+                begin = self._starts(self._sets, self._hints.labels + self._hints.clusters)
                 self._measured = Certificates(
-                    self._X, self._sets, self._measured_pairs(), self.tol, self.n_jobs, self._unsplit()
+                    self._X, self._sets, self._measured_pairs(), self.tol, self.n_jobs, self._unsplit(), begin
                 )
         return self._measured
+
+    def _starts(self, sets: list[IntArray], hints: tuple[Support, ...]) -> dict[tuple[int, int], Start]:
+        found = starts(sets, self._X.shape, hints)
+        self.solve_counts_.hints_used += len(found)
+        self.solve_counts_.hints_rejected += len(hints) - len(found)
+        return found
+
+    @property
+    def hints_(self) -> Hints:
+        """What a fit of the same examples somewhere else in space can start from; see `fit`."""
+        check_is_fitted(self)
+        clusters = () if self._measured in (None, self._whole) else supports(self._sets, self._measured.stops)
+        return Hints(supports(self._whole_sets, self._whole.stops), clusters)
 
     def _measured_pairs(self) -> IntArray:
         pairs = _all_pairs(self.n_clusters_)
@@ -211,9 +238,8 @@ def _all_pairs(n: int) -> IntArray:
 
 def _contradictions(X: FloatArray, codes: IntArray) -> tuple[IntArray, ...]:
     """Groups of identical rows that carry more than one label."""
-    rows = np.ascontiguousarray(X + 0.0)  # -0.0 and 0.0 are the same point
-    _, group = np.unique(rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel(), return_inverse=True)
-    order = np.lexsort((np.arange(len(X)), group))
-    parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-    found = [part for part in parts if len(part) > 1 and len(np.unique(codes[part])) > 1]
-    return tuple(sorted(found, key=lambda part: int(part[0])))
+    groups: dict[bytes, list[int]] = {}
+    for i, row in enumerate(X):  # a digest a row: no second copy of the points
+        groups.setdefault(sha256((row + 0.0).tobytes()).digest(), []).append(i)  # -0.0 and 0.0 are the same point
+    found = [np.array(rows) for rows in groups.values() if len(rows) > 1 and len(np.unique(codes[rows])) > 1]
+    return tuple(sorted(found, key=lambda rows: int(rows[0])))

@@ -1,7 +1,7 @@
 """Exact distance between two convex hulls, with a certificate for each answer."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,6 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 Verdict = Literal["disjoint", "meet", "undecided"]
 FloatArray = NDArray[np.float64]
+
+#: Beyond these scales squares leave float64: points are brought back by a power of two, or refused.
+SMALLEST, LARGEST = 1e-75, 1e75
 
 _VERDICTS: tuple[Verdict, ...] = ("undecided", "disjoint", "meet")
 
@@ -136,11 +139,19 @@ def _solve(A: FloatArray, B: FloatArray, tol: float, max_iter: int | None) -> Hu
     from closerlook.probing._axes import solve  # compiled code: loaded on first use
 
     points = np.concatenate([A, B])
+    exponent = _exponent(points)
+    points = np.ldexp(points, -exponent)
     rows = np.arange(len(points))
-    verdict, upper, lower, support, weights, shortest, steps = solve(
-        points, rows[: len(A)], rows[len(A) :], tol, np.inf, -1 if max_iter is None else max_iter
-    )
-    return from_support(len(A), len(B), verdict, upper, lower, support, weights, shortest, steps, tol)
+    answer = solve(points, rows[: len(A)], rows[len(A) :], tol, np.inf, -1 if max_iter is None else max_iter)
+    found = from_support(len(A), len(B), *answer[:7], tol)
+    distance, gap, bound = np.ldexp([found.distance, found.gap, found.bound], exponent).tolist()
+    return replace(found, distance=distance, gap=gap, bound=bound)
+
+
+def _exponent(points: FloatArray) -> int:
+    """Power of two that brings points of extreme scale near 1 (exactly); 0 for any others."""
+    largest = float(np.abs(points).max())
+    return 0 if largest == 0 or SMALLEST < largest < LARGEST else int(np.frexp(largest)[1])
 
 
 def from_support(

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -16,7 +17,14 @@ IntArray = NDArray[np.int64]
 _CERTIFICATE_BYTES = 256 * 2**20  # normals beyond this are not kept but found again when they are asked for
 
 
-def solve_sets(X: FloatArray, a: IntArray, b: IntArray, tol: float) -> HullDistance:
+class Solved(NamedTuple):
+    """Distance of two sets with its certificate, and where the solver stopped."""
+
+    distance: HullDistance
+    stop: _axes.Start
+
+
+def solve_sets(X: FloatArray, a: IntArray, b: IntArray, tol: float, start: _axes.Start | None = None) -> Solved:
     """Distance of the hulls of X[a] and X[b], with its certificate (weights in the order of a and b).
 
     Args:
@@ -24,9 +32,11 @@ def solve_sets(X: FloatArray, a: IntArray, b: IntArray, tol: float) -> HullDista
         a: indices of the first set.
         b: indices of the second set.
         tol: relative duality gap.
+        start: where the solver may start from.
     """
-    verdict, upper, lower, support, weights, shortest, steps = _axes.solve(X, a, b, tol, np.inf, -1)
-    return from_support(len(a), len(b), verdict, upper, lower, support, weights, shortest, steps, tol)
+    answer = _axes.solve(X, a, b, tol, np.inf, -1, start)
+    distance = from_support(len(a), len(b), *answer[:7], tol)
+    return Solved(distance, _axes.Start(answer.support, answer.weights, answer.stretched))
 
 
 class Certificates(Mapping[tuple[int, int], HullDistance]):
@@ -43,15 +53,21 @@ class Certificates(Mapping[tuple[int, int], HullDistance]):
         tol: float,
         n_jobs: int | None,
         known: Mapping[tuple[int, int], HullDistance] | None = None,
+        starts: Mapping[tuple[int, int], _axes.Start] | None = None,
     ) -> None:
         self._X, self._sets, self._tol, self._known = X, sets, tol, dict(known or {})
+        self._starts = starts or {}
+        #: where the solver stopped, of the pairs that were solved and kept
+        self.stops: dict[tuple[int, int], _axes.Start] = {}
         self._position = {(int(i), int(j)): at for at, (i, j) in enumerate(pairs)}
         self._kept: dict[tuple[int, int], HullDistance] | None = None
         missing = np.array([key not in self._known for key in self._position], dtype=np.bool_)
         self.distances = np.empty(len(pairs))
         if missing.sum() * X.shape[1] * 8 <= _CERTIFICATE_BYTES:
-            solved = iter(_solve_with_proof(X, sets, pairs[missing], tol, n_jobs))
-            self._kept = {key: self._known.get(key) or next(solved) for key in self._position}
+            todo = [key for key in self._position if key not in self._known]
+            solved = dict(zip(todo, self._solve_with_proof(pairs[missing], n_jobs), strict=True))
+            self.stops = {key: found.stop for key, found in solved.items()}
+            self._kept = {key: self._known.get(key) or solved[key].distance for key in self._position}
             self.distances[:] = [answer.distance for answer in self._kept.values()]
             n_open = sum(not answer.converged for answer in self._kept.values())
         else:
@@ -66,6 +82,18 @@ class Certificates(Mapping[tuple[int, int], HullDistance]):
                 stacklevel=3,
             )
 
+    def _solve(self, i: int, j: int) -> Solved:
+        return solve_sets(self._X, self._sets[i], self._sets[j], self._tol, self._starts.get((i, j)))
+
+    def _solve_with_proof(self, pairs: IntArray, n_jobs: int | None) -> list[Solved]:
+        def solve(chunk: IntArray) -> list[Solved]:
+            return [self._solve(*pairs[t].tolist()) for t in chunk]
+
+        chunks = _schedule(self._sets, pairs)
+        solved = Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(solve)(chunk) for chunk in chunks)
+        found = {t: one for chunk, part in zip(chunks, solved, strict=True) for t, one in zip(chunk, part, strict=True)}
+        return [found[t] for t in range(len(pairs))]
+
     def __getitem__(self, key: tuple[int, int]) -> HullDistance:
         """Answer for sets i and j; the normal points from set max(i, j) to set min(i, j)."""
         pair = min(key), max(key)
@@ -73,7 +101,7 @@ class Certificates(Mapping[tuple[int, int], HullDistance]):
             return self._kept[pair]
         if pair not in self._position:
             raise KeyError(key)
-        return self._known.get(pair) or solve_sets(self._X, self._sets[pair[0]], self._sets[pair[1]], self._tol)
+        return self._known.get(pair) or self._solve(*pair).distance
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(self._position)
@@ -110,21 +138,6 @@ def _schedule(sets: Sequence[IntArray], pairs: IntArray) -> list[IntArray]:
     share = max(float(work.sum()) / 256, 1.0)
     chunk = np.floor((np.cumsum(work[order]) - work[order]) / share)
     return [part for part in np.split(order, np.flatnonzero(np.diff(chunk)) + 1) if len(part)]
-
-
-def _solve_with_proof(
-    X: FloatArray, sets: Sequence[IntArray], pairs: IntArray, tol: float, n_jobs: int | None
-) -> list[HullDistance]:
-    def solve(chunk: IntArray) -> list[HullDistance]:
-        return [solve_sets(X, sets[pairs[t, 0]], sets[pairs[t, 1]], tol) for t in chunk]
-
-    chunks = _schedule(sets, pairs)
-    solved = Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(solve)(chunk) for chunk in chunks)
-    results: list[HullDistance | None] = [None] * len(pairs)
-    for chunk, part in zip(chunks, solved, strict=True):
-        for at, result in zip(chunk, part, strict=True):
-            results[at] = result
-    return [r for r in results if r is not None]
 
 
 def _solve_bounds(

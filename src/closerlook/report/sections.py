@@ -177,6 +177,6 @@ def _other_measures(results: RunResults) -> Iterable[Slot]:
 
 def _training(results: RunResults) -> Iterable[Slot]:
     if metric_panels(results.history):
-        per_epoch = results.info.n_updates / max(results.info.n_epochs, 1)
+        per_epoch = results.info.updates_per_epoch or results.info.n_updates / max(results.info.n_epochs, 1)
         curves = training_curves(results.history, updates_per_epoch=per_epoch)
         yield Slot("training", (), {"": curves}, wide=True)

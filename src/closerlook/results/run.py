@@ -10,12 +10,6 @@ import pandas as pd
 
 from closerlook.errors import UserError
 
-CONFIG_FILE = "config.yaml"
-RESULTS_FOLDER = "results"
-SNAPSHOTS_FOLDER = "snapshots"
-HISTORY_FILE = "metrics.csv"
-REPORT_FILE = "report.html"
-
 
 class RunError(UserError):
     """A run directory that cannot be used; the message says what is missing and what to do."""
@@ -46,6 +40,8 @@ class RunInfo:
         notes: Sentences about the data that a reader of the results should know.
         variant: How it differs from a plain run of its task, model and seed, e.g. ``finetuning.epochs-1``; empty for a
             plain one, None in runs of versions that did not record it (see :attr:`RunDir.variant`).
+        updates_per_epoch: Optimizer updates in a whole epoch; None in runs of versions that did not record it.
+        model_checksums: SHA-256 of the encoder's weights, configuration and tokenizer, by file.
     """
 
     task: str
@@ -67,6 +63,13 @@ class RunInfo:
     checksums: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     variant: str | None = None
+    updates_per_epoch: int | None = None
+    model_checksums: dict[str, str] = field(default_factory=dict)
+
+    def epoch_of(self, step: int) -> float:
+        """Epochs after a number of updates, in fractions of one."""
+        per_epoch = self.updates_per_epoch or self.n_updates / max(self.n_epochs, 1) or 1
+        return round(step / per_epoch, 6)
 
     @property
     def group(self) -> str:

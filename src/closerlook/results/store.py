@@ -162,6 +162,8 @@ class ResultStore:
     def write_table(self) -> Path:
         """Write the tidy table of what is on disk now as ``results.parquet``, all or nothing, and return its path."""
         with self._locked():
+            for leftover in self.folder.glob(".*.tmp"):  # of a killed process: whoever writes here holds the lock
+                leftover.unlink()
             self._read()  # other processes may have added cells
             with replacing(self.table_file) as temporary:
                 self.table().to_parquet(temporary, index=False)
@@ -181,10 +183,11 @@ class ResultStore:
     def record_made(self, *files: Path) -> None:
         """Note that files were made from the cells as they are on disk now."""
         content = {"cells": self._digest(), "files": {self._name(path): sha256_of(path) for path in files}}
-        before = self._made()
-        if before.get("cells") == content["cells"]:
-            content["files"] = before["files"] | content["files"]
-        write_sealed(self.folder / _MADE_FILE, content)
+        with self._locked():
+            before = self._made()
+            if before.get("cells") == content["cells"]:
+                content["files"] = before["files"] | content["files"]
+            write_sealed(self.folder / _MADE_FILE, content)
 
     def is_current(self, file: Path) -> bool:
         """Whether a file was made from the cells as they are on disk now, and has not changed since."""

@@ -139,12 +139,9 @@ def _key(row: Any) -> str:
 
 
 def _constant(table: pd.DataFrame) -> pd.Series:
-    """Rows of measures of the space that are the same at all of several snapshots, at every layer: no series."""
-    space = table[(table["label"] == "") & table["value"].notna()]
-    values = space.groupby(_SERIES)["value"].agg(["nunique", "size"])
-    same = ((values["nunique"] == 1) & (values["size"] > 1)).groupby(["probe", "measure", "split"]).all()
-    places = pd.MultiIndex.from_frame(table[["probe", "measure", "split"]])
-    return pd.Series(places.isin(same[same].index), index=table.index) & (table["label"] == "")
+    """Rows of what the data alone decide (sizes, the commonest label): no series."""
+    fixed = [name for name, one in m.MEASURES.items() if one.family == "counts"]
+    return table["measure"].isin([*fixed, m.MAJORITY_ACCURACY])
 
 
 def _constants(table: pd.DataFrame) -> dict[str, float]:

@@ -28,14 +28,15 @@ class RunLogger(WandbLogger):
 
     Args:
         run: The open run.
-        n_updates: Planned number of updates.
-        n_epochs: Planned number of epochs.
+        info: What the run is: how many updates an epoch has, and how many are planned.
+
+    Attributes:
+        info: The same; the trainer knows them better once it has started.
     """
 
-    def __init__(self, run: wandb.Run, *, n_updates: int, n_epochs: int) -> None:
+    def __init__(self, run: wandb.Run, info: RunInfo) -> None:
         super().__init__(experiment=run)  # with a run given, Lightning defines no `*` metric of its own
-        self._n_updates = max(n_updates, 1)
-        self._n_epochs = n_epochs
+        self.info = info
         self._warned = False
 
     @rank_zero_only
@@ -45,8 +46,8 @@ class RunLogger(WandbLogger):
         if not row:
             return
         if step is not None:
-            done = min(step + 1, self._n_updates)
-            row |= {names.UPDATE: float(done), names.EPOCH: done * self._n_epochs / self._n_updates}
+            done = min(step + 1, self.info.n_updates)
+            row |= {names.UPDATE: float(done), names.EPOCH: self.info.epoch_of(done)}
         try:
             define_metrics(self.experiment, row)
             self.experiment.log(row)
@@ -93,7 +94,7 @@ def _build(name: str, node: dict[str, Any], run_dir: Path, info: RunInfo, run: w
     if name == "wandb":
         if run is None:
             raise ValueError("logger.wandb needs an open run: pass run=, see closerlook.tracking.wandb_run.open_run")
-        return RunLogger(run, n_updates=info.n_updates, n_epochs=info.n_epochs)
+        return RunLogger(run, info)
     if "_target_" not in node:
         raise ValueError(
             f"logger.{name}: got no _target_, expected the class of a Lightning logger, "

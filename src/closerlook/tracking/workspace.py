@@ -150,7 +150,7 @@ def write_dashboards(settings: DashboardSettings, claims: Sequence[Claim], folde
     """
     paths = folder / WORKSPACE_FILE, folder / REPORT_FILE
     for path, made in zip(paths, (workspace(settings), report(settings, claims)), strict=True):
-        write_json(path, as_json(made))
+        write_json(path, dashboard_json(made))
     return paths
 
 
@@ -194,11 +194,6 @@ def _default_entity() -> str:
 
 _TIMEOUT = 20
 """Seconds to wait for an answer of the server."""
-
-
-def as_json(made: Any) -> Any:
-    """The JSON of a workspace or report as the server would get it."""
-    return dashboard_json(made)
 
 
 def panel_keys(settings: DashboardSettings) -> tuple[str, ...]:

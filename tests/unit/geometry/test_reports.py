@@ -12,8 +12,9 @@ import closerlook.geometry as geometry
 from closerlook.geometry.change_report import geometry_report
 from closerlook.geometry.confidence import jackknife_interval
 from closerlook.geometry.decomposition import change_shares
+from closerlook.geometry.labelled_space import Head
 from closerlook.geometry.paired_sums import PairedSums, random_groups
-from closerlook.geometry.space_report import Head, space_report
+from closerlook.geometry.space_report import space_report
 from closerlook.measures import MEASURES, of_probe
 
 HEAD_ONLY = {"nc3_self_duality", "nc4_agreement"}

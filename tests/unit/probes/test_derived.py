@@ -90,6 +90,16 @@ def test_perfect_classifier_leaves_the_share_undefined_with_a_reason() -> None:
     assert "no error" in row.note
 
 
+def test_of_very_many_labels_some_are_drawn() -> None:
+    """All pairs of 2,000 labels took minutes and 4 GB a cell."""
+    labels = tuple(f"l{i:03d}" for i in range(320))
+    row = derived(
+        direct_cell(0, "train", distances(0, 320), labels), direct_cell(10, "train", distances(0, 320) * 2, labels)
+    )[m.SIMILARITY_TO_FIRST, "train", 10]
+    assert row.value == pytest.approx(1)
+    assert row.n == 300 * 299 / 2
+
+
 def test_keys_change_with_their_inputs_only() -> None:
     def keys(*cells: Cell) -> list[CellKey]:
         return [plan.key for plan in plan_derived(cells)]

@@ -248,3 +248,22 @@ def test_limited_steps_do_not_look_again() -> None:
         answer = hull_distance(rng.normal(size=(60, 8)), rng.normal(size=(60, 8)), max_iter=2)
     assert answer.verdict == "undecided"
     assert np.isnan(answer.distance)
+
+
+@pytest.mark.parametrize("scale", [5e-324 * 2**8, 1e-310, 1e-200, 1e-76, 1e76, 1e150, 1e300])
+def test_extreme_scales_are_brought_back(scale: float) -> None:
+    A, B = np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([[0.0, 2.0], [1.0, 2.0]])
+    apart = hull_distance(A * scale, B * scale)
+    assert apart.verdict == "disjoint"
+    assert apart.distance == pytest.approx(2 * scale, rel=1e-9, abs=0.0)
+    assert apart.converged
+    assert hull_distance(A * scale, B * scale - np.array([0.0, 2.0]) * scale).meets
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-80, 1e80, 1e300])
+def test_the_estimator_refuses_extreme_scales(scale: float) -> None:
+    from closerlook.probing import DirectProbe
+
+    X = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [1.0, 2.0]]) * scale
+    with pytest.raises(ValueError, match=r"between 1e-75 and 1e\+75 around their mean.*rescale X"):
+        DirectProbe().fit(X, [0, 0, 1, 1])

@@ -112,6 +112,14 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     assert len(pd.read_parquet(tmp_path / TABLE_FILE)) == 120  # the table is of the disk, not of one's own memory
 
 
+def test_what_a_killed_process_left_behind_is_cleared(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    store.add(make_cell(0))
+    (tmp_path / ".results.parquet.12345.tmp").write_bytes(b"half")
+    store.write_table()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "cells.jsonl", "made.json", "results.parquet"]
+
+
 def test_the_table_is_of_the_disk(tmp_path: Path) -> None:
     slow, quick = ResultStore(tmp_path), ResultStore(tmp_path)
     quick.add(make_cell(0))
