@@ -161,7 +161,7 @@ def test_summary_run_is_kept_offline(outcome: StudyOutcome) -> None:
     folder = target / record["study"]["folder"]
     assert list(folder.glob("run-*.wandb"))
     media = [path.relative_to(folder).as_posix() for path in folder.rglob("*.table.json")]
-    assert sorted({path.split("/")[-1].split("_")[0] for path in media}) == ["claim", "claims", "main"]
+    assert sorted({path.split("/")[-1].split("_")[0] for path in media}) == ["claims", "findings", "main"]
 
 
 def test_sweep_file_has_settings_that_train_takes(project: Path, study_module: ModuleType) -> None:

@@ -78,6 +78,7 @@ def crossed_interval(parts: Sequence[Units], confidence: float = 0.95) -> Crosse
     if variance == 0:
         return Crossed(Interval(mean, mean), min(one.df for one in units))
     df = variance**2 / sum(one.value**2 / one.df for one in (*units, *rest, runs) if one.value)
+    df = max(df, min(one.df for one in (*units, runs)))  # taking off the rest can leave less than either factor has
     half = float(student_t.ppf(0.5 + confidence / 2, df)) * float(np.sqrt(variance))
     return Crossed(Interval(mean - half, mean + half), float(df))
 

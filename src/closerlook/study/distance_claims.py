@@ -65,12 +65,16 @@ def _minimum_distances(condition: Condition) -> Measured:
 
 
 def _groups(condition: Condition, labels: list[str]) -> np.ndarray | None:
-    """Labels that are each other's nearest, before or after, in any seed: they share a number. None: not stored."""
+    """Labels that are each other's nearest, before or after, on the mean over seeds: they share a number.
+
+    In any seed would chain nearly all labels together. None where the distances are not stored.
+    """
     vectors = [v for t in condition.probed.values() for v in distances(t, layer=condition.layer, split="train")]
     if not labels or not all(len(vector) for vector in vectors):
         return None
     known, found = matrices(vectors)
-    return shared_minimum_groups(*found) if known == labels else None
+    moments = found.reshape(-1, 2, *found.shape[1:]).mean(axis=0)
+    return shared_minimum_groups(*moments) if known == labels else None
 
 
 def _printed_change(condition: Condition) -> paper.PrintedCross | None:

@@ -80,7 +80,7 @@ def studies(
     combined, counted = [], []
     for _ in range(n_studies):
         of_task = rng.normal(0, math.hypot(between, math.sqrt(0.5)), n_tasks)[tasks]
-        of_model = rng.normal(0, between, n_models)[models] if between else 0.0
+        of_model = rng.normal(0, between, n_models)[models] if n_models > 1 else 0.0  # one model is not a sample
         y = effect + of_task + of_model + rng.normal(0, math.sqrt(0.5), len(tasks))
         found = combine(y, np.ones(len(y)), tasks.astype(str).tolist(), models.astype(str).tolist(), null=0.0)
         combined.append(found.p_value < 0.05)

@@ -60,6 +60,14 @@ def test_undefined_with_one_unit_and_a_point_without_spread() -> None:
     assert crossed_interval([Units(np.ones((3, 4)))]).interval == (1, 1)
 
 
+def test_degrees_of_freedom_are_never_fewer_than_those_of_one_factor() -> None:
+    """Two seeds and two independent groups whose estimates nearly cancel: wide, but not without end."""
+    values = np.array([[1.0, 1.0, 2.0, 2.1], [2.0, 2.0, 1.0, 1.1]])
+    found = crossed_interval([Units(values, np.array([0, 0, 1, 1]))])
+    assert found.df >= 1
+    assert np.isfinite(found.interval).all()
+
+
 def nothing_changed(n_seeds: int, rng: np.random.Generator) -> np.ndarray:
     """(n_seeds, 457) hits after less before: as many words are won as lost, the same ones in most seeds."""
     shared = np.sqrt(1 - SEED_SD**2 * N_WORDS / FLIPS)
