@@ -156,7 +156,7 @@ TRAIN_CASES = [
     tokens("fewer labels than words", [{"tokens": ["a", "b", "c"], "tags": list("xy")}], "2 labels for 3 words", "expected a list with one a word", "Mend the row"),
     Case("a layer that the encoder has not", r"snapshot\.layers", r"\[9\]", "expected layers from 0 .* to 2", "leave it null", ("snapshot.layers=[9]",)),
     Case("a number type that is none", r"snapshot\.dtype", "got 'int8'", "must be float32 or float16", "must be", ("snapshot.dtype=int8",)),
-    Case("vectors that are not finite", "vector of (train|test) example", "got NaN or infinity", "expected numbers", "Lower the learning rate", ("finetuning.learning_rate=1e30",)),
+    Case("vectors that are not finite", "the training has diverged", "the training loss is nan after 1 updates", "expected a finite number", r"Lower finetuning\.learning_rate", ("finetuning.learning_rate=1e30",)),
     Case("a dataset id that is not to be had", "dataset 'no-such/dataset'", "not in the cache", "not looked for on the hub", "Check the id", ("task=text_classification", "task.dataset=no-such/dataset")),
     Case("a model id that is not to be had", "model 'no-such/model'", "not in the local cache", "local folder with config.json", "Check the id", ("model.source=no-such/model",)),
     Case("a folder without a model", "data has", "has no weights", "expected model.safetensors or", "Write them", ("model.source={folder}",), {"config.json": "{}"}),

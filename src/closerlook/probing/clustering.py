@@ -10,6 +10,7 @@ Whether hulls meet is a question about affine coordinates. Points that are almos
 along their principal axes, stretched to one extent: there a verdict does not depend on the way the solver took to it.
 """
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -103,6 +104,21 @@ class _Separator(NamedTuple):
         return _Separator(-self.normal, -self.high, -self.low, self.start._replace(factor=factor))
 
 
+def _refuse_beyond_memory(n: int) -> None:
+    """Distances between all points of a label are kept while it is clustered.
+
+    Raises:
+        ValueError: They would not fit into half of this machine's memory.
+    """
+    needed, there = 8 * n * n, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there / 2:
+        raise ValueError(
+            f"a label of {n:,} points meets another one, and its clustering would keep {needed / 1e9:.0f} GB of "
+            f"distances; expected at most half of the {there / 1e9:.0f} GB of this machine. Store fewer examples "
+            "(snapshot.max_examples=20000, stratified by label) or fit a sample"
+        )
+
+
 @dataclass
 class _Label:
     """Linkage of the clusters of one label; row numbers are positions in `names`."""
@@ -114,6 +130,7 @@ class _Label:
 
     def __post_init__(self) -> None:
         n = len(self.names)
+        _refuse_beyond_memory(n)
         square = (self.centroid**2).sum(axis=1)
         self._kept = self.centroid @ self.centroid.T
         self._kept *= -2

@@ -8,6 +8,7 @@ from hull_oracles import brute_force_clusters, lp_meets, prove_partition, rotati
 from sklearn.exceptions import ConvergenceWarning
 
 from closerlook.probing import DirectProbe, hull_distance
+from closerlook.probing.clustering import _refuse_beyond_memory
 
 
 def partition(probe: DirectProbe) -> list[list[int]]:
@@ -173,3 +174,9 @@ def test_labels_that_are_apart_in_an_almost_flat_direction(gap: float) -> None:
         assert np.isin(refusal.support[~ours], refusal.rival).all()
         common = [refusal.weights[side] @ X[refusal.support[side]] for side in (ours, ~ours)]
         np.testing.assert_allclose(common[0], common[1], atol=2e-12)
+
+
+def test_a_label_whose_distances_do_not_fit_into_memory_is_refused_with_a_way_out() -> None:
+    _refuse_beyond_memory(1_000)
+    with pytest.raises(ValueError, match=r"a label of 10,000,000 points .*800000 GB .*snapshot\.max_examples"):
+        _refuse_beyond_memory(10_000_000)

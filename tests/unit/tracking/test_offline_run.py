@@ -67,7 +67,7 @@ def logged(results, home: Path, tmp_path_factory) -> tuple[Path, list[dict]]:
         settings = WandbSettings(project="p", tags=("a", "b"))
         config = {"task": {"name": "digits"}, "seed": 0, "hub": {"api_key": SECRET}}
         with open_run(settings, run_dir=run_dir, info=results.info, config=config, job_type="train") as run:
-            logger = RunLogger(run, n_updates=80, n_epochs=4)
+            logger = RunLogger(run, results.info)
             for step in (0, 39, 80):  # Lightning's 80 comes from the test after 80 updates, 0 to 79
                 logger.log_metrics({"train/loss": 1.0 / (step + 1), "epoch": step // 20}, step=step)
             log_results(run, results)
@@ -268,7 +268,7 @@ def test_live_rows_go_to_a_run_over_epochs(results, tmp_path: Path):
         result_row("direct", m.LABEL_DISTANCE, 7, 0.5, 3, "train", "A", "B", value=3.0),
     ]
     with open_run(WandbSettings(), run_dir=tmp_path, info=results.info, config={}, job_type="train") as run:
-        log_live(RunLogger(run, n_updates=10, n_epochs=1), to_table(rows))
+        log_live(RunLogger(run, results.info), to_table(rows))
     (row,) = [record["item"] for record in of_type(inspect(tmp_path), "history")]
     assert {key: row[key] for key in row if not key.startswith("_")} == {
         "epoch": 0.5, "update": 7, "probe/train/layer_03/mean_min_distance": 2,
@@ -293,7 +293,7 @@ def test_trouble_is_a_warning_with_the_way_to_sync(results, caplog):
     assert "wandb sync there" in caplog.text
     assert "hf_xxx" not in caplog.text
     caplog.clear()
-    logger = RunLogger(run, n_updates=10, n_epochs=1)
+    logger = RunLogger(run, results.info)
     for step in range(3):
         logger.log_metrics({"train/loss": 1.0}, step=step)
     assert caplog.text.count("training goes on") == 1
