@@ -26,30 +26,25 @@ def as_hydra_takes(arguments: Sequence[str]) -> list[str]:
     """The command line with ``<group>=null`` as the group's empty choice, which Hydra takes, unlike null.
 
     Raises:
-        UserError: A choice that a group does not have, or a value that Hydra cannot read or takes for several; the
-            message lists the choices, or shows the form that works.
+        UserError: A choice that a group does not have, or a value that Hydra cannot read; the message lists the
+            choices, or shows the form that works.
     """
-    sweeps = any(argument in ("-m", "--multirun") for argument in arguments)
     for argument in arguments:
-        if not argument.startswith("-"):
-            _refuse_unreadable(argument, sweeps=sweeps)
+        _refuse_unreadable(argument)
     return [_choice(argument) for argument in arguments]
 
 
-def _refuse_unreadable(argument: str, *, sweeps: bool) -> None:
-    """Values with ``=``, commas, brackets or letters such as ü need quotes of Hydra's within those of the shell."""
+def _refuse_unreadable(argument: str) -> None:
+    """Values with ``=``, brackets or letters such as ü need quotes of Hydra's within those of the shell."""
     key, equals, value = argument.partition("=")
+    if not equals or argument.startswith("-"):
+        return
     try:
-        several = OverridesParser.create().parse_override(argument).is_sweep_override()
+        OverridesParser.create().parse_override(argument)
     except HydraException as error:
-        reason = f"Hydra cannot read it ({str(error).splitlines()[0]})"
-    else:
-        if sweeps or not several:
-            return
-        reason = "a comma makes several values of it, which only a sweep (-m) takes"
-    if not equals:
-        raise UserError(f"{argument}: {reason}; expected key=value, e.g. seed=1")
-    raise UserError(f"{argument}: {reason}. Write {shlex.quote(override(key, value))} if it is one text")
+        reason = str(error).splitlines()[0]
+        shown = shlex.quote(override(key, value))
+        raise UserError(f"{argument}: Hydra cannot read it ({reason}). Write {shown} if it is one text") from error
 
 
 def _choice(argument: str) -> str:

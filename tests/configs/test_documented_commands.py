@@ -1,0 +1,52 @@
+"""Every command that README, the help texts and the headers of conf/ show is one that the commands take."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from closerlook.cli.command_line import as_hydra_takes
+from closerlook.cli.probe import as_overrides
+from closerlook.config import config_dir, register, typed
+
+ROOT = Path(__file__).resolve().parents[2]
+_COMMAND = re.compile(r"python (train|probe)\.py +([^\n`]*)")
+
+
+def documented() -> list[tuple[str, str]]:
+    """(program, arguments) of each command, continuation lines joined, each once."""
+    found: dict[tuple[str, str], None] = {}
+    for file in [ROOT / "README.md", *sorted((ROOT / "conf").rglob("*.yaml"))]:
+        text = re.sub(r"\\\n\s*#?\s*", " ", file.read_text(encoding="utf-8"))
+        for name, arguments in _COMMAND.findall(text):
+            shown = re.split(r" {2,}#| {4,}\(| # ", arguments)[0].strip()
+            if shown and not re.search(r"<|--|\[group=choice|(task|seed)=\.\.\.", shown):  # placeholders, Hydra's flags
+                found[name, shown.replace("...", "x")] = None
+    return list(found)
+
+
+COMMANDS = documented()
+
+
+def test_there_are_many_commands() -> None:
+    assert len(COMMANDS) >= 50
+
+
+@pytest.mark.parametrize(("name", "arguments"), COMMANDS, ids=[f"{name} {text}"[:80] for name, text in COMMANDS])
+def test_a_documented_command_composes(name: str, arguments: str) -> None:
+    words = shlex.split(arguments, comments=True)
+    taken = as_hydra_takes(as_overrides(words) if name == "probe" else words)
+    settings = [word for word in taken if not word.startswith("-") and not word.lstrip("+").startswith("hydra")]
+    parsed = OverridesParser.create().parse_overrides(settings)
+    one = [  # of a sweep, its first job
+        f"{o.get_key_element()}={next(o.sweep_string_iterator())}" if o.is_sweep_override() else text
+        for o, text in zip(parsed, settings, strict=True)
+    ]
+    register()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        typed(compose(name, overrides=[*one, *(["run_dir=x"] if name == "train" else [])]))
