@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm, rankdata
 
+from closerlook.number_text import counted
 from closerlook.study import paper
 from closerlook.study.effects import Effect, not_measured
 from closerlook.study.verdicts import Finding, Verdict, by_sign
@@ -80,8 +81,8 @@ def within_tasks_and_models(points: Sequence[Point]) -> Effect:
     df = n - n_means - 2  # of Fisher's z
     if df < 1:
         return not_measured(
-            f"{n} conditions with both numbers, {len(set(tasks))} tasks and {len(set(models))} models: needs at least "
-            f"{n_means + 3}, with several models a task"
+            f"{counted(n, 'condition')} with both numbers, {counted(len(set(tasks)), 'task')} and "
+            f"{counted(len(set(models)), 'model')}: needs at least {n_means + 3}, with several models a task"
         )
     ranks = rankdata(np.array([(point.gain, point.similarity) for point in points], dtype=float), axis=0)
     left = ranks - means @ np.linalg.lstsq(means, ranks)[0]

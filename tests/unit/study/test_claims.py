@@ -357,7 +357,7 @@ def test_tasks_that_differ_make_no_exception(tables: ModuleType, tmp_path: Path)
         save_exception(tables, tmp_path, f"task{i}", "minilm_l6", 0.02 * i, 0.4 + 0.1 * i)
     found = claim(tmp_path, "exception")
     assert found.verdict == Verdict.NOT_TESTABLE
-    assert "5 conditions with both numbers, 5 tasks and 1 models: needs at least 8, with several models" in found.reason
+    assert "5 conditions with both numbers, 5 tasks and 1 model: needs at least 8, with several models" in found.reason
 
 
 @pytest.mark.parametrize(("sign", "verdict"), [(1, Verdict.SUPPORTED), (-1, Verdict.NOT_SUPPORTED)])
