@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from rich.markup import escape
@@ -19,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from closerlook.cli.command_line import command, override
 from closerlook.cli.console import Console
 from closerlook.config import ProbeConfig
 from closerlook.pipelines.probe_run import Watch, place_name
@@ -83,16 +81,4 @@ def print_failures(failed: Sequence[SpaceEnd]) -> None:
 def _command_for(space: Space) -> str:
     """The command that probes one space alone, with the settings of this command line."""
     given = [item for item in HydraConfig.get().overrides.task if item.lstrip("+~").split("=")[0] not in _OF_ALL_RUNS]
-    one = [f"run_dir={_quoted(space.run.root)}", *given, f"cross_task={space.cross or 'null'}"]
-    return f"{_program()} {shlex.join(one)}"
-
-
-def _quoted(path: Path) -> str:
-    """The path as Hydra takes it."""
-    text = str(path)
-    return text if all(c.isalnum() or c in "/-_.+:" for c in text) else '"' + text.replace('"', '\\"') + '"'
-
-
-def _program() -> str:
-    name = Path(sys.argv[0]).name
-    return f"python {sys.argv[0]}" if name.endswith(".py") and name != "__main__.py" else "closerlook-probe"
+    return command("probe", [override("run_dir", space.run.root), *given, f"cross_task={space.cross or 'null'}"])

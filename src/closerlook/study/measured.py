@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from closerlook.results.hits import decode_hits
 from closerlook.results.tables import rows_of
@@ -102,9 +101,3 @@ def paired_hits(condition: Condition, measure: str, probe: str) -> np.ndarray | 
     if len({hits.examples for pair in found for hits in pair}) != 1:
         return None
     return np.array([after.shares - before.shares for before, after in found])
-
-
-def label_matrix(condition: Condition, columns: dict[int, pd.Series]) -> tuple[list[str], np.ndarray]:
-    """A number of each label by seed, as (n_seeds, n_labels) over the labels that any seed has; NaN where missing."""
-    frame = pd.DataFrame(columns)
-    return [str(name) for name in frame.index], frame.to_numpy(dtype=float).T
