@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
@@ -32,6 +33,18 @@ def as_hydra_takes(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         _refuse_unreadable(argument)
     return [_choice(argument) for argument in arguments]
+
+
+def shows_help(name: str, arguments: Sequence[str]) -> bool:
+    """Print the help of a command if it is asked for.
+
+    Hydra's own way to the same text also lists every folder of ``conf/``, for a second, though it shows none of it.
+    """
+    if not {"-h", "--help"} & set(arguments):
+        return False
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        print(compose(name, return_hydra_config=True).hydra.help.template)
+    return True
 
 
 def _refuse_unreadable(argument: str) -> None:

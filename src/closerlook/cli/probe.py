@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
-from closerlook.cli.command_line import as_hydra_takes
+from closerlook.cli.command_line import as_hydra_takes, shows_help
 from closerlook.cli.console import Console
 from closerlook.cli.one_message import one_clear_message, quiet
 from closerlook.config import ProbeConfig, config_dir, register, typed
@@ -31,6 +31,8 @@ register()
 
 def main() -> None:
     """Probe one run, all runs below a directory, or vectors of your own; join runs."""
+    if shows_help("probe", sys.argv[1:]):
+        return
     with one_clear_message():
         sys.argv[1:] = as_hydra_takes(as_overrides(sys.argv[1:]))
     _main()

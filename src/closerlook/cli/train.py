@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
-from closerlook.cli.command_line import as_hydra_takes
+from closerlook.cli.command_line import as_hydra_takes, shows_help
 from closerlook.cli.estimate_tables import print_total
 from closerlook.cli.one_message import in_multirun, one_clear_message, quiet
 from closerlook.cli.sweep_tables import end_of_sweep, searches
@@ -31,6 +31,8 @@ register()
 
 def main() -> None:
     """Run one job or a sweep; the exit status is not 0 when any job is not finished."""
+    if shows_help("train", sys.argv[1:]):
+        return
     code: int | str | None = 0
     try:
         with one_clear_message():
