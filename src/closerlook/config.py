@@ -11,7 +11,7 @@ import re
 import stat
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -244,12 +244,32 @@ def refuse_unknown_keys(config: DictConfig, schema: type, prefix: str = "") -> N
     known = {one.name: one.default_factory for one in fields(schema)}
     for key in config:
         name = str(key)
-        if name not in known and not (name == "hydra" and not prefix):
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
-            raise UserError(f"{prefix}{name}: there is no such setting; {hint}")
+        if not (name == "hydra" and not prefix):
+            refuse_unknown_name([name], schema, prefix)
         if is_dataclass(inner := known.get(name)) and isinstance(inner, type):
             refuse_unknown_keys(config[key], inner, f"{prefix}{name}.")
+
+
+def refuse_unknown_name(parts: Sequence[str], schema: type, prefix: str = "") -> None:
+    """Refuse a setting that the schema does not have; what its nodes without a schema hold is not known here.
+
+    Args:
+        parts: The setting's name, cut at the dots.
+        schema: The dataclass that it is of.
+        prefix: Where that stands, with a dot at the end.
+
+    Raises:
+        UserError: There is no such setting; the message names the nearest one.
+    """
+    known = {one.name: one.default_factory for one in fields(schema)}
+    if not parts:
+        return
+    if parts[0] not in known:
+        near = difflib.get_close_matches(parts[0], known, n=1, cutoff=0.5)
+        hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
+        raise UserError(f"{prefix}{parts[0]}: there is no such setting; {hint}")
+    if is_dataclass(inner := known[parts[0]]) and isinstance(inner, type):
+        refuse_unknown_name(parts[1:], inner, f"{prefix}{parts[0]}.")
 
 
 _RANGES: dict[str, tuple[float, float]] = {

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from closerlook.cli.command_line import as_hydra_takes
 from closerlook.cli.probe import as_overrides
-from closerlook.config import config_dir, register, typed
+from closerlook.config import ProbeConfig, TrainConfig, config_dir, register, typed
 
 ROOT = Path(__file__).resolve().parents[2]
 _COMMAND = re.compile(r"python (train|probe)\.py +([^\n`]*)")
@@ -40,7 +40,7 @@ def test_there_are_many_commands() -> None:
 @pytest.mark.parametrize(("name", "arguments"), COMMANDS, ids=[f"{name} {text}"[:80] for name, text in COMMANDS])
 def test_a_documented_command_composes(name: str, arguments: str) -> None:
     words = shlex.split(arguments, comments=True)
-    taken = as_hydra_takes(as_overrides(words) if name == "probe" else words)
+    taken = as_hydra_takes(as_overrides(words), ProbeConfig) if name == "probe" else as_hydra_takes(words, TrainConfig)
     settings = [word for word in taken if not word.startswith("-") and not word.lstrip("+").startswith("hydra")]
     parsed = OverridesParser.create().parse_overrides(settings)
     one = [  # of a sweep, its first job
