@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from closerlook.data.task_settings import TaskSettings
 from closerlook.errors import UserError
 from closerlook.models.encoder_settings import FineTuningSettings, ModelSettings, SnapshotSettings
+from closerlook.redaction import redact
 
 
 @dataclass
@@ -303,8 +304,8 @@ def _check_ranges(config: Any) -> None:
 
 
 def as_yaml(config: TrainConfig) -> str:
-    """The settings as ``config.yaml`` holds them."""
-    return OmegaConf.to_yaml(OmegaConf.create(_each_text(asdict(config), _hide))).replace(_HIDDEN, "${")
+    """The settings as ``config.yaml`` holds them: without keys."""
+    return OmegaConf.to_yaml(OmegaConf.create(_each_text(redact(asdict(config)), _hide))).replace(_HIDDEN, "${")
 
 
 def stored(run_dir: Path) -> TrainConfig:

@@ -16,7 +16,9 @@ from closerlook.cli.command_line import command
 from closerlook.cli.one_message import in_multirun, nothing_after, one_clear_message, quiet
 from closerlook.config import TrainConfig, typed
 from closerlook.errors import UserError
+from closerlook.files import write_text
 from closerlook.private_interfaces import job_of_sweep, sweep_combinations
+from closerlook.redaction import redact
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -44,6 +46,14 @@ class PlanSweep(Callback):
         """Plan and print."""
         with one_clear_message(alone=True), nothing_after():
             self._plan(config)
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Take keys out of the record that Hydra keeps of a sweep; of a single run train.py writes it itself."""
+        record = Path(str(config.hydra.sweep.dir)) / "multirun.yaml"
+        if in_multirun() and record.is_file():
+            text = record.read_text(encoding="utf-8")
+            if (shown := redact(text)) != text:
+                write_text(record, shown)
 
     def _plan(self, config: DictConfig) -> None:
         if not str(config.hydra.sweeper._target_).endswith("BasicSweeper"):

@@ -131,7 +131,7 @@ def _init(
         group=settings.group or info.group,
         name=settings.name or (f"{info.title} (probe)" if job_type == "probe" else info.title),
         job_type=job_type,
-        tags=list(settings.tags),
+        tags=redact(list(settings.tags)),
         notes=redact(settings.notes),
         config=redact(config) | {"run": redact(asdict(cast(Any, info)))},
         reinit="finish_previous",  # a run that somebody forgot must not receive this job's numbers
