@@ -63,8 +63,9 @@ def _made(value: Any, hint: Any) -> Any:
     """The value as its hint wants it: JSON has lists where Python has tuples, of dataclasses too."""
     if get_origin(hint) is not tuple:
         return value
-    inner = get_args(hint)[0]
-    return tuple(from_plain(inner, item) if is_dataclass(inner) else item for item in value)
+    inner: Any = get_args(hint)[0]
+    of_dataclasses = is_dataclass(inner)
+    return tuple(from_plain(inner, item) if of_dataclasses else item for item in value)
 
 
 def _fits(value: Any, hint: Any) -> bool:
