@@ -16,6 +16,35 @@ class RunError(UserError):
 
 
 @dataclass(frozen=True)
+class CheckpointOrigin:
+    """Whose space one snapshot is, in a run that was made from models that existed before.
+
+    Attributes:
+        step: The snapshot's step.
+        name: Its short name, unique in the run, e.g. ``checkpoint-500``.
+        source: Folder, .gguf file or hub id of the model; of the adapter alone where it is one.
+        revision: Commit on the hub, or the SHA-256 of the weights.
+        checksums: SHA-256 of its weights, configuration and tokenizer, by file; empty for hub ids.
+        base: Folder or hub id of the model that the adapter belongs to; empty where ``source`` is a whole model.
+        base_revision: As ``revision``, of the base.
+        n_layers: Number of its blocks.
+        hidden_size: Length of its hidden vectors.
+        tensors: Digest of what its tensors hold, however they are spread over files; equal ones are the same encoder.
+    """
+
+    step: int
+    name: str
+    source: str
+    revision: str
+    checksums: dict[str, str] = field(default_factory=dict)
+    base: str = ""
+    base_revision: str = ""
+    n_layers: int = 0
+    hidden_size: int = 0
+    tensors: str = ""
+
+
+@dataclass(frozen=True)
 class RunInfo:
     """What a run is, written before its first step (``run.json``).
 
@@ -46,6 +75,7 @@ class RunInfo:
             ``top_layers-2``.
         n_parameters: Weights of encoder, adapters and head; None in runs of versions that did not count them.
         n_trained: How many of them were trained.
+        checkpoints: Where each snapshot's encoder comes from, by step; empty in runs of train.py.
     """
 
     task: str
@@ -72,6 +102,7 @@ class RunInfo:
     method: str = "full"
     n_parameters: int | None = None
     n_trained: int | None = None
+    checkpoints: tuple[CheckpointOrigin, ...] = ()
 
     def epoch_of(self, step: int) -> float:
         """Epochs after a number of updates, in fractions of one."""
