@@ -293,8 +293,10 @@ def _ends_with_newline(path: Path) -> bool:
 
 def _encode(cell: Cell) -> bytes:
     content: dict[str, Any] = {
-        "key": cell.key.place._asdict() | {"digest": cell.key.digest}, "seconds": cell.seconds, "rows": cell.columns,
-    }  # fmt: skip
+        "key": cell.key.place._asdict() | {"digest": cell.key.digest},
+        "seconds": cell.seconds,
+        "rows": cell.columns,
+    }
     if cell.pairs:
         content["pairs"] = [_encode_pairs(pairs) for pairs in cell.pairs]
     if cell.arrays_sha256:
@@ -306,8 +308,12 @@ def _encode(cell: Cell) -> bytes:
 def _encode_pairs(pairs: LabelPairs) -> dict[str, Any]:
     values = base64.b64encode(np.ascontiguousarray(pairs.values, dtype="<f8").tobytes()).decode("ascii")
     return pairs.place._asdict() | {
-        "epoch": pairs.epoch, "measure": pairs.measure, "labels": pairs.labels, "values": values, "note": pairs.note,
-    }  # fmt: skip
+        "epoch": pairs.epoch,
+        "measure": pairs.measure,
+        "labels": pairs.labels,
+        "values": values,
+        "note": pairs.note,
+    }
 
 
 def _decode(content: dict[str, Any]) -> Cell:
