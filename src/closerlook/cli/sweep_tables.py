@@ -39,6 +39,9 @@ class PlanSweep(Callback):
         with one_clear_message(alone=True), nothing_after():
             HydraConfig.instance().set_config(config)  # settings refer to it; Hydra sets it when the job starts
             settings = typed(_without_hydra(config))
+            from closerlook.pipelines.fit import check_nodes
+
+            check_nodes(settings)
             if settings.estimate:
                 _estimate([settings])
 

@@ -16,6 +16,35 @@ class RunError(UserError):
 
 
 @dataclass(frozen=True)
+class CheckpointOrigin:
+    """Whose space one snapshot is, in a run that was made from models that existed before.
+
+    Attributes:
+        step: The snapshot's step.
+        name: Its short name, unique in the run, e.g. ``checkpoint-500``.
+        source: Folder, .gguf file or hub id of the model; of the adapter alone where it is one.
+        revision: Commit on the hub, or the SHA-256 of the weights.
+        checksums: SHA-256 of its weights, configuration and tokenizer, by file; empty for hub ids.
+        base: Folder or hub id of the model that the adapter belongs to; empty where ``source`` is a whole model.
+        base_revision: As ``revision``, of the base.
+        n_layers: Number of its blocks.
+        hidden_size: Length of its hidden vectors.
+        tensors: Digest of what its tensors hold, however they are spread over files; equal ones are the same encoder.
+    """
+
+    step: int
+    name: str
+    source: str
+    revision: str
+    checksums: dict[str, str] = field(default_factory=dict)
+    base: str = ""
+    base_revision: str = ""
+    n_layers: int = 0
+    hidden_size: int = 0
+    tensors: str = ""
+
+
+@dataclass(frozen=True)
 class RunInfo:
     """What a run is, written before its first step (``run.json``).
 
@@ -42,6 +71,11 @@ class RunInfo:
             plain one, None in runs of versions that did not record it (see :attr:`RunDir.variant`).
         updates_per_epoch: Optimizer updates in a whole epoch; None in runs of versions that did not record it.
         model_checksums: SHA-256 of the encoder's weights, configuration and tokenizer, by file.
+        method: What of the encoder was trained: ``full``, ``head``, ``bitfit``, ``lora-r8``, ``lp_ft``,
+            ``top_layers-2``.
+        n_parameters: Weights of encoder, adapters and head; None in runs of versions that did not count them.
+        n_trained: How many of them were trained.
+        checkpoints: Where each snapshot's encoder comes from, by step; empty in runs of train.py.
     """
 
     task: str
@@ -65,6 +99,10 @@ class RunInfo:
     variant: str | None = None
     updates_per_epoch: int | None = None
     model_checksums: dict[str, str] = field(default_factory=dict)
+    method: str = "full"
+    n_parameters: int | None = None
+    n_trained: int | None = None
+    checkpoints: tuple[CheckpointOrigin, ...] = ()
 
     def epoch_of(self, step: int) -> float:
         """Epochs after a number of updates, in fractions of one."""
@@ -73,8 +111,8 @@ class RunInfo:
 
     @property
     def group(self) -> str:
-        """Runs that differ only in their seed share a group: ``task/model``."""
-        return f"{self.task}/{self.model}"
+        """Runs that differ only in their seed share a group: ``task/model``, ``task/model/lora-r8``."""
+        return "/".join([self.task, self.model, *([self.method] if self.method != "full" else [])])
 
     @property
     def title(self) -> str:
