@@ -42,6 +42,8 @@ class RunInfo:
             plain one, None in runs of versions that did not record it (see :attr:`RunDir.variant`).
         updates_per_epoch: Optimizer updates in a whole epoch; None in runs of versions that did not record it.
         model_checksums: SHA-256 of the encoder's weights, configuration and tokenizer, by file.
+        loop: What trained it, where that was not train.py: ``transformers.Trainer``, ``SentenceTransformerTrainer``,
+            ``pytorch_lightning.Trainer``, or ``a loop of its own``.
     """
 
     task: str
@@ -65,6 +67,7 @@ class RunInfo:
     variant: str | None = None
     updates_per_epoch: int | None = None
     model_checksums: dict[str, str] = field(default_factory=dict)
+    loop: str = ""
 
     def epoch_of(self, step: int) -> float:
         """Epochs after a number of updates, in fractions of one."""
