@@ -128,6 +128,7 @@ def example_table(examples: ExampleTable, positions: np.ndarray) -> pd.DataFrame
         "text_id": examples.text_ids,
         "label": examples.labels,
         "form": examples.forms,
+        "context": examples.contexts,
     }
     return pd.DataFrame({name: np.array(values, dtype=object)[positions] for name, values in columns.items()})
 

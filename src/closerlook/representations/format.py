@@ -30,6 +30,8 @@ MANIFEST_FILE = "manifest.json"
 HEAD_FILE = "head.npz"
 EXAMPLES_FOLDER = "examples"
 STEP_PREFIX = "step-"
+CONTEXT = "context"
+"""Column of examples: the sentence around a word or two; empty where the form is the whole text, or it is not known."""
 
 
 class SnapshotError(UserError):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from closerlook.files import sha256_of
 from closerlook.representations.format import (
+    CONTEXT,
     HEAD_FILE,
     MANIFEST_FILE,
     STEP_PREFIX,
@@ -77,7 +78,7 @@ class SnapshotReader:
         return self._manifest(step).epoch
 
     def examples(self, split: str) -> pd.DataFrame:
-        """The examples of a split: columns ``example_id, text_id, label, form``, a row a vector.
+        """The examples of a split: columns ``example_id, text_id, label, form, context``, a row a vector.
 
         Raises:
             SnapshotError: There is no such split, or its table is damaged.
@@ -160,7 +161,7 @@ class SnapshotReader:
                     f"{path} is damaged: got {len(table)} examples or other bytes than snapshot {manifest.step} was "
                     f"written with, expected {expected}. Run the same train.py command with overwrite=true."
                 )
-        return table
+        return table if CONTEXT in table else table.assign(**{CONTEXT: ""})  # earlier versions stored none
 
     def _manifest(self, step: int) -> Manifest:
         if step not in self.manifests:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from closerlook.files import replacing, sha256_of, write_json
 from closerlook.representations.format import (
+    CONTEXT,
     HEAD_FILE,
     MANIFEST_FILE,
     Manifest,
@@ -37,16 +38,18 @@ def write_examples(root: Path, split: str, examples: pd.DataFrame) -> None:
     Args:
         root: The run's snapshots folder.
         split: The split's name.
-        examples: Columns :data:`EXAMPLE_COLUMNS`, in the order of the vectors' rows.
+        examples: Columns :data:`EXAMPLE_COLUMNS`, perhaps :data:`CONTEXT`, in the order of the vectors' rows.
 
     Raises:
         SnapshotError: The folder already holds other examples, so its snapshots would be mixed up, or a damaged
             table of them.
     """
     path = examples_file(root, split)
-    examples = examples.loc[:, list(EXAMPLE_COLUMNS)].reset_index(drop=True).astype("str")
+    columns = list(EXAMPLE_COLUMNS)
+    context = examples.get(CONTEXT, "")
+    examples = examples.loc[:, columns].assign(**{CONTEXT: context}).reset_index(drop=True).astype("str")
     if path.exists():
-        if not read_examples(path).astype("str").equals(examples):
+        if not read_examples(path)[columns].astype("str").equals(examples[columns]):  # earlier versions had no context
             raise SnapshotError(
                 f"{path} lists other examples than this run snapshots. "
                 "Choose another run directory, or delete the old one."

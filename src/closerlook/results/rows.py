@@ -106,15 +106,35 @@ class LabelPairs:
         if not listed:
             note = f"of {len(self.labels)} labels, the {N_NEAREST} nearest to each are listed"
         return self.place._asdict() | {
-            "epoch": self.epoch, "measure": self.measure, "label": first, "other": second, "value": values,
-            "low": None, "high": None, "n": None, "control": None, "note": note,
-        }  # fmt: skip
+            "epoch": self.epoch,
+            "measure": self.measure,
+            "label": first,
+            "other": second,
+            "value": values,
+            "low": None,
+            "high": None,
+            "n": None,
+            "control": None,
+            "note": note,
+        }
 
 
 COLUMNS: tuple[str, ...] = (
-    "probe", "measure", "step", "epoch", "layer", "split", "label", "other", "value", "low", "high", "n", "control",
+    "probe",
+    "measure",
+    "step",
+    "epoch",
+    "layer",
+    "split",
+    "label",
+    "other",
+    "value",
+    "low",
+    "high",
+    "n",
+    "control",
     "note",
-)  # fmt: skip
+)
 """Columns of the tidy table, in order."""
 
 TEXT = ("probe", "measure", "split", "label", "other", "note")

@@ -16,6 +16,35 @@ class RunError(UserError):
 
 
 @dataclass(frozen=True)
+class CheckpointOrigin:
+    """Whose space one snapshot is, in a run that was made from models that existed before.
+
+    Attributes:
+        step: The snapshot's step.
+        name: Its short name, unique in the run, e.g. ``checkpoint-500``.
+        source: Folder, .gguf file or hub id of the model; of the adapter alone where it is one.
+        revision: Commit on the hub, or the SHA-256 of the weights.
+        checksums: SHA-256 of its weights, configuration and tokenizer, by file; empty for hub ids.
+        base: Folder or hub id of the model that the adapter belongs to; empty where ``source`` is a whole model.
+        base_revision: As ``revision``, of the base.
+        n_layers: Number of its blocks.
+        hidden_size: Length of its hidden vectors.
+        tensors: Digest of what its tensors hold, however they are spread over files; equal ones are the same encoder.
+    """
+
+    step: int
+    name: str
+    source: str
+    revision: str
+    checksums: dict[str, str] = field(default_factory=dict)
+    base: str = ""
+    base_revision: str = ""
+    n_layers: int = 0
+    hidden_size: int = 0
+    tensors: str = ""
+
+
+@dataclass(frozen=True)
 class RunInfo:
     """What a run is, written before its first step (``run.json``).
 
@@ -42,7 +71,8 @@ class RunInfo:
             plain one, None in runs of versions that did not record it (see :attr:`RunDir.variant`).
         updates_per_epoch: Optimizer updates in a whole epoch; None in runs of versions that did not record it.
         model_checksums: SHA-256 of the encoder's weights, configuration and tokenizer, by file.
-        loop: What trained it, where that was not train.py: ``transformers.Trainer``, ``SentenceTransformerTrainer``,
+        checkpoints: Where each snapshot's encoder comes from, by step; empty in runs of train.py.
+        loop: What trained it, where that was not train.py: ``transformers.Trainer``,
             ``pytorch_lightning.Trainer``, or ``a loop of its own``.
     """
 
@@ -67,6 +97,7 @@ class RunInfo:
     variant: str | None = None
     updates_per_epoch: int | None = None
     model_checksums: dict[str, str] = field(default_factory=dict)
+    checkpoints: tuple[CheckpointOrigin, ...] = ()
     loop: str = ""
 
     def epoch_of(self, step: int) -> float:

@@ -13,18 +13,20 @@ from closerlook.study.wording import where
 
 def claims_frame(claims: Sequence[Claim]) -> pd.DataFrame:
     """One row a claim: verdict, what was found here, p, the paper's finding, what is measured, the rule."""
-    return pd.DataFrame([
-        {
-            "claim": claim.statement,
-            "verdict": str(claim.verdict),
-            "here": claim.reason,
-            "p (Holm)": claim.p_value,
-            "paper": claim.paper,
-            "measured": claim.effect,
-            "rule": claim.rule,
-        }
-        for claim in claims
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "claim": claim.statement,
+                "verdict": str(claim.verdict),
+                "here": claim.reason,
+                "p (Holm)": claim.p_value,
+                "paper": claim.paper,
+                "measured": claim.effect,
+                "rule": claim.rule,
+            }
+            for claim in claims
+        ]
+    )
 
 
 def findings_frame(claims: Sequence[Claim]) -> pd.DataFrame:
