@@ -70,6 +70,16 @@ def test_training_is_recorded_and_counted(runs: tuple[Path, Path]) -> None:
     assert json.loads((two / "state.json").read_text())["status"] == "finished"
 
 
+def test_epochs_lie_where_they_do_on_one_process(runs: tuple[Path, Path]) -> None:
+    one, two = (RunDir(run) for run in runs)
+    lengths = [(info.n_updates, info.updates_per_epoch, info.n_epochs) for info in (one.info(), two.info())]
+    assert lengths[0] == lengths[1] == (12, 6, 2)
+    readers = [SnapshotReader(run.snapshots) for run in (one, two)]
+    assert [[reader.epoch(step) for step in reader.steps] for reader in readers] == [[0.0, 1.0, 2.0]] * 2
+    tested = [run.history().dropna(subset="test/accuracy")["step"].tolist() for run in (one, two)]
+    assert tested == [[12], [12]]
+
+
 def test_wandb_run_has_what_the_forked_processes_logged(runs: tuple[Path, Path]) -> None:
     (record,) = (runs[1] / "wandb").glob("offline-run-*/*.wandb")
     shown = subprocess.run(

@@ -16,13 +16,14 @@ from types import ModuleType
 
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
 
-from closerlook.config import variant
+from closerlook.config import config_dir, register, variant
 
 pytestmark = pytest.mark.e2e
 
 SMALL = {
-    "task.limit_train_texts": "64", "task.limit_test_texts": "32", "trainer.limit_train_batches": "2",
+    "task.limit_train_texts": "64", "task.limit_test_texts": "24", "trainer.limit_train_batches": "2",
     "trainer.accelerator": "cpu", "trainer.log_every_n_steps": "1",
 }  # fmt: skip
 ONE_MACHINE = {"trainer.num_nodes": "1", "trainer.devices": "1"}
@@ -31,6 +32,12 @@ NOT_HERE = {
     "hydra/launcher=ray": ("hydra_plugins.hydra_ray_launcher", "needs a cluster; tests/e2e/test_launchers.py"),
     "cluster=ray": ("ray", "tests/e2e/test_probing_clusters.py"),
 }
+QUICK = {  # settings of probes that would take minutes
+    "linear": {"C": "1"},
+    "mlp": {"n_seeds": "1", "max_iter": "20"},
+    "mlp_grid": {"units": "[32]", "alphas": "[1e-3]", "n_seeds": "1", "max_iter": "20"},
+}
+TWO_TASKS = ("e5",)
 FIRST_RUN = "runs/bbc_topics/minilm_l6/seed-0"
 
 
@@ -47,15 +54,33 @@ class Command:
         given = shlex.split(self.shown, comments=True)
         settings = dict(word.split("=", 1) for word in given if "=" in word)
         if self.name == "probe":
-            named = {"run_dir=x": f"run_dir={FIRST_RUN}", "output_dir=x": "output_dir=elsewhere"}
-            given = [named.get(word, word) for word in given]
-            return ["probe.py", *given, *([] if "n_jobs" in settings else ["n_jobs=1"])]
+            return self._probe_words(given, settings)
+        if "experiment" in settings:
+            given += _first_of_grid(self.experiment, settings)
         more = {key: value for key, value in SMALL.items() if key not in settings}
         if "trainer" in settings:
             more |= ONE_MACHINE
-        name = variant(word for word in given if not word.startswith("-"))
+        name = variant(f"{key}={value}" for key, value in settings.items())
         more |= {"trainer.accelerator": "cpu", "variant": name}
+        if "--cfg" not in given and given and not any(key.startswith("logger") for key in settings):
+            more["logger"] = "none"  # the first command and those that set it up have W&B
         return ["train.py", *given, *(f"{key}={value}" for key, value in more.items())]
+
+    @property
+    def experiment(self) -> str:
+        """The name of its experiment."""
+        return dict(word.split("=", 1) for word in shlex.split(self.shown) if "=" in word)["experiment"]
+
+    def _probe_words(self, given: list[str], settings: dict[str, str]) -> list[str]:
+        named = {"run_dir=x": f"run_dir={FIRST_RUN}", "output_dir=x": "output_dir=elsewhere"}
+        words = [named.get(word, word) for word in given]
+        if not {"vectors", "released_dir"} & set(settings) and any("=" in word for word in words):
+            groups = [word for word in words if word.startswith(("probe=", "study="))]
+            with initialize_config_dir(str(config_dir()), version_base="1.3"):
+                probes = compose("probe", overrides=groups).probe
+            words += [f"probe.{name}.{key}={value}" for name in probes for key, value in QUICK.get(name, {}).items()]
+            words += ["n_jobs=1", *(["logger=none"] if "dashboards" not in self.shown else [])]
+        return ["probe.py", *words]
 
     @property
     def missing(self) -> str:
@@ -67,8 +92,17 @@ class Command:
         return ""
 
 
+def _first_of_grid(experiment: str, settings: dict[str, str]) -> list[str]:
+    """One job of an experiment's grid (two where it looks from one task at another)."""
+    content = yaml.safe_load((config_dir() / "experiment" / f"{experiment}.yaml").read_text())
+    grid = content.get("hydra", {}).get("sweeper", {}).get("params", {})
+    n = {"task": 2 if experiment in TWO_TASKS else 1}
+    return [f"{k}={','.join(str(v).split(',')[: n.get(k, 1)])}" for k, v in grid.items() if k not in settings]
+
+
 @pytest.fixture(scope="module")
 def commands(project: Path, fixture_module: Callable[[str], ModuleType]) -> list[Command]:
+    register()
     spec = fixture_module("documented")
     return [Command(name, shown) for name, shown in spec.documented(project)]
 

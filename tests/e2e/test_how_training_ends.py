@@ -2,16 +2,19 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 
-from closerlook.config import TrainConfig, config_dir, register, typed
+from closerlook.config import ProbeConfig, TrainConfig, config_dir, register, typed
 from closerlook.errors import UserError
 from closerlook.pipelines.fine_tune import train
+from closerlook.pipelines.probe_run import probe
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run_dir import RunDir
 
@@ -122,6 +125,11 @@ def test_settings_that_a_class_does_not_have_are_refused_before_anything_is_writ
     assert not (tmp_path / "run").exists()
 
 
+def test_fewer_texts_than_processes_is_one_error(settings: Compose) -> None:
+    with pytest.raises(UserError, match="99 processes share the texts of test, which are only 40"):
+        train(settings("task.validation_fraction=0", "trainer.devices=99", "trainer.strategy=ddp_fork"))
+
+
 @pytest.fixture
 def finished(settings: Compose, tmp_path: Path) -> Path:
     train(settings("finetuning.epochs=1"))
@@ -191,8 +199,6 @@ def test_state_with_a_field_of_a_newer_version_is_not_damaged(settings: Compose,
 def test_finished_run_whose_weights_changed_in_place_is_not_taken_for_the_same(
     settings: Compose, tmp_path: Path, tiny_bert: Path
 ) -> None:
-    import shutil
-
     model = tmp_path / "model"
     shutil.copytree(tiny_bert, model)
     config = settings("finetuning.epochs=1", f"model.source={model}")
@@ -210,3 +216,42 @@ def test_job_that_does_not_begin_leaves_the_record_of_the_command_alone(settings
         train(settings("finetuning.epochs=1", "finetuning.batch_size=8"), begun.append)
     assert begun == []
     assert os.path.isfile(finished / "state.json")
+
+
+def test_snapshots_that_are_gone_are_taken_again_where_their_weights_are(
+    settings: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = settings("finetuning.epochs=3", "task.validation_fraction=0")
+    train(config)
+    root = tmp_path / "run" / "snapshots"
+    before = {path.parent.name: path.read_text() for path in sorted(root.glob("step-*/manifest.json"))}
+    assert list(before) == ["step-00000000", "step-00000006", "step-00000012", "step-00000018"]
+    shutil.rmtree(root / "step-00000000")
+    shutil.rmtree(root / "step-00000012")
+    next((root / "step-00000018" / "test").glob("*.npy")).unlink()
+    caplog.set_level("INFO")
+    assert train(config).skipped
+    assert "the snapshots after updates 12 are gone, and no checkpoint holds their weights" in caplog.text
+    assert "taking the snapshots after updates 0, 18 again" in caplog.text
+    after = {path.parent.name: path.read_text() for path in sorted(root.glob("step-*/manifest.json"))}
+    assert after == {name: text for name, text in before.items() if name != "step-00000012"}  # bit for bit
+    for step in (0, 18):
+        SnapshotReader(root).verify(step)
+    caplog.clear()
+    train(config)
+    assert "taking" not in caplog.text
+
+
+def test_what_after_is_is_said_where_the_last_snapshot_is_not_there(
+    settings: Compose, finished: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = {"centroids": {"_target_": "closerlook.probes.centroid_paths.CentroidAnalysis"}}
+    probing = ProbeConfig(run_dir=str(finished), probe=plain, n_jobs=1, logger={}, report=False)
+    shutil.rmtree(finished / "snapshots" / "step-00000006")
+    probe(probing)
+    assert "the snapshot after the last update (6) is gone, that after update 0 stands for after tuning" in caplog.text
+    state = RunDir(finished).state()
+    assert state is not None
+    RunDir(finished).save_state(replace(state, status="running"))
+    probe(probing)
+    assert "is not finished (still training, or killed): the last of its snapshots so far" in caplog.text

@@ -87,8 +87,25 @@ def test_other_weights_in_the_model_folder_are_found(
     name = next(iter(weights))
     save_file(weights | {name: weights[name] + 1}, folder / "model.safetensors", {"format": "pt"})
     change_model(run, source=str(folder))
-    with pytest.raises(RunError, match=r"is not the one that the run was made with: got .*, expected"):
+    with pytest.raises(RunError, match=r"is not the one that the run was made with: model\.safetensors changed"):
         run_cross_task(run, trec6)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_another_configuration_or_tokenizer_in_the_model_folder_is_found(
+    run: RunDir, trec6: TaskSettings, tiny_bert: Path, tmp_path: Path, name: str
+) -> None:
+    """In the tuned encoder, and in an untrained one, which only has these of the model."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_bert, folder)
+    change_model(run, source=str(folder))
+    before = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(before, indent=3))
+    with pytest.raises(RunError, match=rf"made with: {name} changed since"):
+        run_cross_task(run, trec6)
+    settings = ProbeConfig(run_dir=str(run.root), probe=LINEAR, random_encoder=True, layers="last", n_jobs=1, logger={})
+    with pytest.raises(RunError, match=rf"made with: {name} changed since"):
+        probe(settings)
 
 
 def test_a_space_of_data_that_changed_is_stored_anew(run: RunDir, data_dir: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from rich.table import Table
 from closerlook import measures as m
 from closerlook.cli.command_line import command, override
 from closerlook.cli.console import Console
+from closerlook.results.tables import drawn_labels
 
 if TYPE_CHECKING:
     from closerlook.pipelines.fine_tune import TrainOutcome
@@ -154,6 +155,8 @@ def summary_table(table: pd.DataFrame, title: str, *, stacked: bool = False) -> 
         if len(n_labels)
         else None
     )
+    if caption and (drawn := drawn_labels(table)):
+        caption += f" What follows from label distances is {drawn}."
     shown = [column for column in _SUMMARY if ((table.probe == column[1]) & (table.measure == column[2])).any()]
     style = {
         "title_justify": "left",

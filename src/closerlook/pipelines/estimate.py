@@ -20,7 +20,6 @@ from closerlook.callbacks.stopwatch import Stopwatch
 from closerlook.config import TrainConfig, config_dir
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
-from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.models.finetuning_module import FineTuningModule
 from closerlook.models.method_settings import MethodSettings
 from closerlook.models.stored_space import (
@@ -34,6 +33,7 @@ from closerlook.models.stored_space import (
 from closerlook.pipelines.fine_tune import prepare, with_length
 from closerlook.pipelines.fit import n_processes
 from closerlook.pipelines.instances import make
+from closerlook.pipelines.missing_snapshots import snapshot_steps
 from closerlook.probes.runner import plan_cells, run_probes
 from closerlook.probes.space_probe import Scope
 from closerlook.representations.reader import SnapshotReader
@@ -178,16 +178,6 @@ def _head_share(config: TrainConfig, info: RunInfo) -> float:
         return 0.0
     first = method.head_updates or (method.head_epochs or 0) * (info.updates_per_epoch or 0)
     return min(first / max(info.n_updates, 1), 1.0)
-
-
-def snapshot_steps(info: RunInfo, settings: SnapshotSettings) -> set[int]:
-    """The updates after which a snapshot is taken."""
-    per_epoch = info.updates_per_epoch or 1
-    steps = {epoch * per_epoch for epoch in range(settings.every_n_epochs, info.n_epochs + 1, settings.every_n_epochs)}
-    steps = {step for step in steps if step <= info.n_updates} | {info.n_updates}
-    if settings.every_n_updates:
-        steps |= set(range(settings.every_n_updates, info.n_updates + 1, settings.every_n_updates))
-    return steps | ({0} if settings.before_training else set())
 
 
 class _Updates(NamedTuple):

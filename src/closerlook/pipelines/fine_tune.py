@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -29,6 +30,7 @@ from closerlook.pipelines.fit import Listeners, check_nodes, fit, make_trainer, 
 from closerlook.pipelines.instances import make
 from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
 from closerlook.pipelines.logging_targets import check_loggers, live_sink, log_snapshots, open_loggers
+from closerlook.pipelines.missing_snapshots import take_missing
 from closerlook.pipelines.run_state import (
     FAILED,
     FINISHED,
@@ -119,6 +121,7 @@ def _lead(config: TrainConfig, run: RunDir, begun: Callable[[RunDir], None]) -> 
     decision = decide(run, config)
     if decision.action == "skip":
         _still_of_the_same_files(config, run)
+        take_missing(config, run, partial(prepare, config))
         return TrainOutcome(run.root, run.info(), {}, score=_score(run), skipped=True)
     if decision.action == "resume":
         log.info("going on from %s (%s)", decision.checkpoint, decision.reason)

@@ -108,7 +108,7 @@ def make_trainer(
     """
     options: dict[str, Any] = {} if "validation" in data.splits else {"limit_val_batches": 0}
     plugins = [make(node, "trainer.plugins") for node in config.trainer.get("plugins") or []]
-    return make(
+    trainer: pl.Trainer = make(
         {key: value for key, value in config.trainer.items() if key != "plugins"},
         "trainer",
         callbacks=_callbacks(config, run, listeners),
@@ -117,6 +117,13 @@ def make_trainer(
         plugins=[*plugins, AtomicCheckpointIO()],
         **options,
     )
+    n_texts, split = min((len(data.encoded(split)), split) for split in data.splits)
+    if trainer.world_size > n_texts:
+        raise RunError(
+            f"{trainer.world_size} processes share the texts of {split}, which are only {n_texts}: expected at least "
+            "one for each. Use fewer processes (trainer.devices, trainer.num_nodes)"
+        )
+    return trainer
 
 
 def _callbacks(config: TrainConfig, run: RunDir, listeners: Listeners) -> list[pl.Callback]:

@@ -119,6 +119,7 @@ def probe_space(
     """
     run.info()  # says what is missing before anything else does
     reader = SnapshotReader(run.snapshots)
+    _say_what_is_missing(run, reader)
     scoped = scoped_probes(probes, reader, config, stored_only=stored_only)
     scope = union(scoped)
     if config.verify:
@@ -138,6 +139,24 @@ def probe_space(
         for one in scoped:
             random_encoder_baseline(run, one.probe, union([one]), store, config)
     return Probed(store, scope, outcome)
+
+
+def _say_what_is_missing(run: RunDir, reader: SnapshotReader) -> None:
+    """What "before" and "after" are, where it is not what a reader would think."""
+    if run.status != "finished":
+        log.warning(
+            "%s is not finished (%s): the last of its snapshots so far, after %d updates, stands for after tuning. Run "
+            "the same command again when it is", run.root, run.status.replace("running", "still training, or killed"),
+            reader.steps[-1],
+        )  # fmt: skip
+        return
+    history = run.history()
+    last = int(history["step"].max()) if "step" in history and not history.empty else reader.steps[-1]
+    if last > reader.steps[-1]:
+        log.warning(
+            "%s: the snapshot after the last update (%d) is gone, that after update %d stands for after tuning. Its "
+            "train.py command, run again, takes it from the checkpoint", run.root, last, reader.steps[-1],
+        )  # fmt: skip
 
 
 def publish(run: RunDir, config: ProbeConfig, store: ResultStore) -> tuple[RunResults, Path | None]:

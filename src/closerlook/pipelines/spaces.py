@@ -15,6 +15,7 @@ from closerlook.data.task_settings import TaskSettings
 from closerlook.models import stored_space
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import SnapshotSettings
+from closerlook.models.loading import LoadedEncoder
 from closerlook.models.method_settings import MethodSettings
 from closerlook.models.stored_space import SPLITS, Moment, Space, choose_examples, choose_layers, store_vectors
 from closerlook.pipelines.build import build, to_evaluate
@@ -73,12 +74,36 @@ def build_space(
     )
     method = MethodSettings() if untrained else settings.method
     built = build(replace(settings, task=task, model=model, method=method, seed=info.seed), corpus)
+    _refuse_other_files(built.loaded, info, weights=not untrained)
     if not untrained and built.loaded.revision != info.model_revision:
         raise RunError(
             f"the model at {built.loaded.source} is not the one that the run was made with: got "
             f"{built.loaded.revision}, expected {info.model_revision}. Put the old files back, or train the run again"
         )
     return to_evaluate(built.encoder), built.data
+
+
+_WEIGHTS = ("model.", "model-", "pytorch_model")
+"""How the names of files with weights begin; an untrained encoder has none of them."""
+
+
+def _refuse_other_files(loaded: LoadedEncoder, info: RunInfo, *, weights: bool) -> None:
+    """The encoder is to be rebuilt from the files that the run was made with: configuration and tokenizer, too.
+
+    Raises:
+        RunError: One has changed; the message names it.
+    """
+    before, now = info.model_checksums, loaded.checksums
+    changed = sorted(
+        name
+        for name in before.keys() | now.keys()
+        if before.get(name) != now.get(name) and (weights or not name.startswith(_WEIGHTS))
+    )
+    if before and now and changed:
+        raise RunError(
+            f"the model at {loaded.source} is not the one that the run was made with: {', '.join(changed)} changed "
+            "since. Put the old files back, or train the run again"
+        )
 
 
 def store_examples(root: Path, data: CorpusDataModule, settings: SnapshotSettings) -> Texts:

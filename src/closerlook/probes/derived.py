@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -71,8 +71,13 @@ class Plan:
     inputs: tuple[Cell, ...]
 
     def compute(self) -> list[ResultRow]:
-        """Its rows."""
-        return self.what.compute(self.key.place, self.inputs)
+        """Its rows; where labels were drawn, each says so."""
+        rows = self.what.compute(self.key.place, self.inputs)
+        n_labels = max((len(pairs.labels) for cell in self.inputs for pairs in cell.pairs), default=0)
+        if n_labels <= MOST_LABELS:
+            return rows
+        drawn = f"over {MOST_LABELS} of {n_labels:,} labels, drawn at random"
+        return [replace(row, note="; ".join(filter(None, (row.note, drawn)))) for row in rows]
 
 
 @dataclass(frozen=True)

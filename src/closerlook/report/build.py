@@ -15,7 +15,7 @@ from closerlook.report.findings import label_rows, sentences, summary_rows
 from closerlook.report.page import render
 from closerlook.report.sections import choices, sections
 from closerlook.results.run import RunResults
-from closerlook.results.tables import SUMMARY_MEASURES, rows_of, snapshots_of
+from closerlook.results.tables import SUMMARY_MEASURES, drawn_labels, rows_of, snapshots_of
 
 
 def build_report(results: RunResults, path: Path) -> Path:
@@ -73,4 +73,6 @@ def _remarks(results: RunResults) -> list[str]:
             f"{len(missing):,} of {counted(len(results.table), 'number')} ({share:.1%}) undefined, shown as missing: "
             f"{'; '.join(map(str, reasons))}."
         )
+    if drawn := drawn_labels(results.table):
+        remarks.append(f"What follows from label distances is measured {drawn}.")
     return remarks

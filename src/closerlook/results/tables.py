@@ -183,3 +183,11 @@ def change_of(table: pd.DataFrame, measure: str, *, layer: int, split: str, prob
 def split_for(measure: str, split: str) -> str:
     """The split under which a measure is stored: accuracy is always of test, some measures use both."""
     return (m.MEASURES[measure].split if measure in m.MEASURES else "") or split
+
+
+def drawn_labels(table: pd.DataFrame) -> str | None:
+    """``over 300 of 2,000 labels, drawn at random`` where measures of a table look at some of the labels only."""
+    found = (
+        table["note"].astype(str).str.extract(r"(over \d+ of [\d,]+ labels, drawn at random)", expand=False).dropna()
+    )
+    return str(found.iloc[0]) if len(found) else None

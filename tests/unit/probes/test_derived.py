@@ -143,3 +143,12 @@ def test_growth_is_measured_again_when_the_scatter_is_known() -> None:
         return next(plan.key.digest for plan in plan_derived(inputs) if plan.key.place.probe == "growth")
 
     assert key(*cells) != key(*cells, geometry_cell(0, 1.0, 4.0), geometry_cell(10, 1.5, 7.0))
+
+
+def test_where_labels_are_drawn_each_number_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [direct_cell(step, "train", distances(step)) for step in (0, 10)]
+    assert "drawn" not in derived(*cells)[m.SIMILARITY_TO_FIRST, "train", 10].note
+    monkeypatch.setattr("closerlook.probes.derived.MOST_LABELS", 3)
+    rows = derived(*cells)
+    assert {row.note.rpartition("; ")[2] for row in rows.values()} == {"over 3 of 4 labels, drawn at random"}
+    assert rows[m.SIMILARITY_TO_FIRST, "train", 10].n == 3
