@@ -43,10 +43,21 @@ def build(config: TrainConfig, corpus: Corpus) -> Built:
         DataError: The data is missing or malformed.
         ModelError: The encoder cannot be loaded, or takes shorter texts than ``task.max_length`` asks for.
     """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forked workers would warn and fall back to it anyway
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    task, tuning = config.task, config.finetuning
     loaded = load_encoder(config.model, seed=config.seed)
+    data = encode(config, corpus, loaded)
+    return Built(corpus, loaded, data, PooledEncoder(loaded, corpus.level, final_norm=config.snapshot.final_norm))
+
+
+def encode(config: TrainConfig, corpus: Corpus, loaded: LoadedEncoder) -> CorpusDataModule:
+    """Tokenise the texts for an encoder.
+
+    Raises:
+        DataError: The texts do not fit it.
+        ModelError: It takes shorter texts than ``task.max_length`` asks for.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forked workers would warn and fall back to it anyway
+    task, tuning = config.task, config.finetuning
     data = CorpusDataModule(
         corpus,
         loaded.tokenizer,
@@ -58,7 +69,7 @@ def build(config: TrainConfig, corpus: Corpus) -> Built:
         **loaded.encoding_options(task.max_length),
     )
     data.setup()
-    return Built(corpus, loaded, data, PooledEncoder(loaded, corpus.level, final_norm=config.snapshot.final_norm))
+    return data
 
 
 def to_evaluate(encoder: PooledEncoder) -> PooledEncoder:

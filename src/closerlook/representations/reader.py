@@ -68,6 +68,20 @@ class SnapshotReader:
         return tuple(sorted(common))
 
     @property
+    def all_layers(self) -> tuple[int, ...]:
+        """Layers that some snapshot holds, ascending: of models of several depths, more than all have."""
+        return tuple(sorted(set().union(*(set(m.layers) for m in self.manifests.values()))))
+
+    def has(self, step: int, layer: int) -> bool:
+        """Whether a snapshot holds a layer."""
+        return step in self.manifests and layer in self.manifests[step].layers
+
+    def coordinates(self, step: int, split: str) -> tuple[int, str]:
+        """What the axes of a snapshot's vectors are: their number and name; only vectors of equal ones subtract."""
+        manifest = self._manifest(step)
+        return manifest.n_features[split], manifest.coordinates
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """Splits that every snapshot holds, in the order in which they were written."""
         manifests = list(self.manifests.values())
