@@ -12,14 +12,15 @@ from typing import Any, ClassVar, NamedTuple
 
 from closerlook.geometry.measure_value import MeasureValue
 from closerlook.representations.reader import SnapshotReader
+from closerlook.results.cell_arrays import CellArrays
 from closerlook.results.rows import LabelPairs, Place, ResultRow, defined
 from closerlook.results.store import CellKey
 
 TRAIN_TEST = "train-test"
 """Split name of measures that use both splits."""
 
-Finding = ResultRow | LabelPairs
-"""What a probe finds: a number, or a number of every pair of labels."""
+Finding = ResultRow | LabelPairs | CellArrays
+"""What a probe finds: a number, a number of every pair of labels, or something about every example."""
 
 
 @dataclass(frozen=True)
