@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from closerlook.models.encoder_settings import ModelSettings
@@ -104,7 +104,7 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
 
 def _of_tower(tensors: dict[str, Tensor], tower: PreTrainedModel) -> tuple[dict[str, Tensor], list[str]]:
     """An adapter's tensors by the names that the bare encoder has for them, and the names of those above it."""
-    modules = {name for name, _ in tower.named_modules() if name}
+    modules = {name for name, one in tower.named_modules() if name and not isinstance(one, nn.Identity)}  # no pooler
     prefix = _prefix((key.removeprefix(_PEFT_PREFIX) for key in tensors), modules, tower.base_model_prefix)
     own, above = {}, []
     for key, value in tensors.items():
