@@ -34,10 +34,10 @@ from closerlook.pipelines.checkpoint_checks import (
     refuse_settings,
 )
 from closerlook.pipelines.checkpoint_sources import CheckpointSource, checkpoint_sources, run_name
-from closerlook.pipelines.provenance import git_commit, now, versions
 from closerlook.pipelines.run_state import FINISHED, INTERRUPTED, RUNNING, only_process, write_state
 from closerlook.pipelines.trainer_files import moments_of, updates_per_epoch, write_history
 from closerlook.representations.writer import discard_unfinished
+from closerlook.results.provenance import git_commit, now, versions
 from closerlook.results.run import RunError, RunInfo
 from closerlook.results.run_dir import RunDir
 

@@ -17,19 +17,19 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from closerlook.callbacks.history_logger import HistoryLogger
-from closerlook.callbacks.snapshot import SnapshotCallback
+from closerlook.callbacks.snapshot import RunSnapshots
 from closerlook.config import TrainConfig, as_yaml
 from closerlook.data.tasks import load_corpus
 from closerlook.errors import UserError
 from closerlook.interruption import Interrupted, hand_over, interrupt, on_signals
 from closerlook.models.finetuning_module import FineTuningModule
 from closerlook.models.model_source import local_checksums
+from closerlook.models.tuning_method import WeightCounts, count_weights
 from closerlook.pipelines.build import Built, build
 from closerlook.pipelines.fit import Listeners, check_nodes, fit, make_trainer, planned_length, step_of
 from closerlook.pipelines.instances import make
 from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
 from closerlook.pipelines.logging_targets import check_loggers, live_sink, log_snapshots, open_loggers
-from closerlook.pipelines.provenance import git_commit, now, versions
 from closerlook.pipelines.run_state import (
     FAILED,
     FINISHED,
@@ -43,6 +43,7 @@ from closerlook.pipelines.run_state import (
     plan,
     write_state,
 )
+from closerlook.results.provenance import git_commit, now, versions
 from closerlook.results.run import RunError, RunInfo
 from closerlook.results.run_dir import RunDir
 from closerlook.tracking.loggers import RunLogger
@@ -233,7 +234,7 @@ def _fit(
             if isinstance(logger, RunLogger):  # what comes now is of the last update, however training ended
                 logger.info = replace(run.info(), n_updates=trainer.global_step)
         tested = trainer.test(module, datamodule=data, verbose=False)
-        snapshots = [c for c in trainer.callbacks if isinstance(c, SnapshotCallback)]  # type: ignore[attr-defined]
+        snapshots = [c for c in trainer.callbacks if isinstance(c, RunSnapshots)]  # type: ignore[attr-defined]
         if snapshots and leads:
             log_snapshots(loggers, run.root, info)
     return TrainOutcome(
@@ -293,14 +294,17 @@ def prepare(config: TrainConfig) -> Parts:
         warmup_fraction=tuning.warmup_fraction,
         head_dropout=tuning.head_dropout,
         weight_decay=float(config.optimizer.get("weight_decay", 0.0)),
-        freeze_encoder=tuning.freeze_encoder,
+        rate_factor=config.method.rate_factor,
+        layer_decay=tuning.layer_decay,
+        head_epochs=config.method.head_epochs,
+        head_updates=config.method.head_updates,
         compile_encoder=tuning.compile,
     )
     module.train()  # `from_pretrained` leaves the encoder in evaluation mode, and Lightning keeps the mode it finds
-    return Parts(built, module, _describe(config, built))
+    return Parts(built, module, _describe(config, built, count_weights(module)))
 
 
-def _describe(config: TrainConfig, built: Built) -> RunInfo:
+def _describe(config: TrainConfig, built: Built, weights: WeightCounts) -> RunInfo:
     corpus, loaded, data = built.corpus, built.loaded, built.data
     notes = [*corpus.notes, *built.encoder.notes]
     notes += [f"{split}: {data.encoded(split).report.summary()}" for split in data.splits]
@@ -329,4 +333,7 @@ def _describe(config: TrainConfig, built: Built) -> RunInfo:
         variant=config.variant,
         updates_per_epoch=per_epoch,
         model_checksums=loaded.checksums,
+        method=config.method.label,
+        n_parameters=weights.total,
+        n_trained=weights.trained,
     )
