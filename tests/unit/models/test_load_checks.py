@@ -261,7 +261,7 @@ def test_what_decides_the_numbers_has_a_checksum(copied: Path) -> None:
     [
         (
             {"adapter_config.json": '{"base_model_name_or_path": "org/base"}'},
-            "a PEFT adapter of org/base.*model.adapter=",
+            "adapter of org/base.*model.adapter=",
         ),
         ({"checkpoint-9/config.json": "{}", "checkpoint-10/config.json": "{}"}, r"Give one.*model\.source=.*-10$"),
         ({"weights.gguf": "GGUF"}, "but GGUF files.*model.source=.*weights.gguf"),
