@@ -73,7 +73,9 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
 
     console = Console(highlight=False)
     console.print()
-    console.print(summary_table(outcome.table, escape(f"{outcome.results.info.title}: before → after tuning")))
+    models = outcome.results.info.checkpoints
+    change = f"{models[0].name} → {models[-1].name}" if models else "before → after tuning"
+    console.print(summary_table(outcome.table, escape(f"{outcome.results.info.title}: {change}")))
     found = outcome.probes
     kept = f", {found.n_kept} kept from before" if found.n_kept else ""
     console.print(f"  {found.n_computed} cells computed in {found.seconds:.1f} s{kept}")

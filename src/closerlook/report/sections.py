@@ -19,6 +19,7 @@ from closerlook.figures.maps import layer_map
 from closerlook.figures.paths import centroid_paths
 from closerlook.figures.theme import capital, name_of
 from closerlook.figures.training_curves import metric_panels, training_curves
+from closerlook.report.checkpoint_names import CheckpointNames
 from closerlook.results.run import RunResults
 from closerlook.results.tables import USUAL_PROBE, layers_of, rows_of, space_measures, splits_of
 
@@ -95,7 +96,11 @@ def sections(results: RunResults) -> list[Section]:
         "training": _training(results),
     }
     made = [Section(key, list(slots)) for key, slots in parts.items()]
-    return [section for section in made if section.slots]
+    shown = [section for section in made if section.slots]
+    if (names := CheckpointNames.of(results.info, results.table)) is not None:
+        for figure in (figure for one in shown for slot in one.slots for figure in slot.figures.values()):
+            names.put_into(figure)
+    return shown
 
 
 def choices(results: RunResults) -> tuple[list[int], list[str]]:
