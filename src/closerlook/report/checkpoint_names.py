@@ -51,7 +51,7 @@ class CheckpointNames:
                 axis.title.text = "checkpoint" if few else self.unit
                 if few:
                     texts = [safe(name) for name in self.names]
-                    axis.update(tickmode="array", tickvals=self._places(figure), ticktext=texts, tickangle="auto")
+                    axis.update(tickmode="array", tickvals=self._places(figure), ticktext=texts, tickangle=-30)
         for slider in figure.layout.sliders:
             self._name_slider(slider)
         for trace in figure.data:
