@@ -213,10 +213,10 @@ def _read_alike(
     """A sentence is the same subwords in all models: ``auto`` is what it is in the first (causal and others apart)."""
     settings = source.settings
     usual = poolings.get(loaded.facts.is_causal)
-    if usual is not None and config.model.sentence_pooling == "auto":
-        settings = replace(settings, sentence_pooling=usual)
-        loaded = replace(loaded, sentence_pooling=usual)
     encoder = PooledEncoder(loaded, corpus.level, final_norm=config.snapshot.final_norm)
+    if usual not in (None, encoder.sentence_pooling) and config.model.sentence_pooling == "auto":
+        loaded = replace(loaded, sentence_pooling=usual)
+        encoder = PooledEncoder(loaded, corpus.level, final_norm=config.snapshot.final_norm)
     if encoder.sentence_pooling:
         poolings.setdefault(loaded.facts.is_causal, encoder.sentence_pooling)
         settings = replace(settings, sentence_pooling=encoder.sentence_pooling)
