@@ -71,6 +71,7 @@ class TrainConfig:
         seed: Seeds weights of the head, order of the data and dropout.
         ckpt_path: Checkpoint to resume from; null resumes an interrupted run by itself.
         overwrite: Delete what an earlier run left in the same directory.
+        export: Write the tuned model as a folder of transformers, ``<run_dir>/model``.
         estimate: Measure a few batches, print what the job takes (time, memory, disk), and do nothing.
         sweep: How a sweep goes about its jobs.
         tags: Tags of the run.
@@ -91,6 +92,7 @@ class TrainConfig:
     seed: int = 0
     ckpt_path: str | None = None
     overwrite: bool = False
+    export: bool = True
     estimate: bool = False
     sweep: SweepSettings = field(default_factory=SweepSettings)
     tags: list[str] = field(default_factory=list)
@@ -189,7 +191,7 @@ _WITHOUT_EFFECT = {
     "task": ("data_dir", "download"),  # the files themselves are in the run's checksums
 }
 _NOT_IN_NAME = re.compile(
-    r"^(task|model|seed|overwrite|ckpt_path|estimate|tags|run_dir|variant)$"
+    r"^(task|model|seed|overwrite|export|ckpt_path|estimate|tags|run_dir|variant)$"
     r"|^(sweep|logger|paths|hydra)([.@/].*)?$"
     r"|^trainer\.(enable_progress_bar|enable_model_summary|default_root_dir|log_every_n_steps)$"
     r"|^callbacks\.progress(\..*)?$|^task\.(data_dir|download|name)$|^model\.name$"

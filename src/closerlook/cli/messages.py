@@ -50,6 +50,8 @@ def print_training(outcome: TrainOutcome) -> None:
         if (trained := trained_share(outcome.info)) is not None:
             console.print(f"  method:        {trained}")
         console.print(f"  run directory: {escape(str(run_dir))}", soft_wrap=True)
+    if outcome.model is not None:
+        console.print(f"  model:         {escape(str(_short(outcome.model)))}", soft_wrap=True)
     following = command("probe", [override("run_dir", run_dir)])
     console.print(f"  next:          [bold]{escape(following)}[/bold]", soft_wrap=True)
 
