@@ -60,6 +60,17 @@ MEMORISATION_GAP = "memorisation_gap"
 TEST_HITS = "test_hits"
 SUBTEST_HITS = "subtest_hits"
 UNSEEN_HITS = "unseen_hits"
+WEIGHT_CHANGE = "weight_change"
+SPECTRAL_CHANGE = "spectral_change"
+WEIGHT_COSINE = "weight_cosine"
+CHANGE_SHARE = "change_share"
+CHANGE_RANK = "change_rank"
+CHANGE_STABLE_RANK = "change_stable_rank"
+CHANGE_EFFECTIVE_RANK = "change_effective_rank"
+SUBSPACE_OVERLAP = "subspace_overlap"
+SUBSPACE_ANGLE = "subspace_angle"
+INTRUDERS = "intruder_dimensions"
+VECTOR_CHANGE = "vector_change"
 
 
 @dataclass(frozen=True)
