@@ -58,11 +58,15 @@ def _short(path: Path) -> Path:
 
 def print_probing(outcome: ProbeRunOutcome) -> None:
     """The before/after table, and where everything is."""
+    from closerlook.cli.weight_tables import print_weights
     from closerlook.pipelines.probe_run import failures
 
     console = Console(highlight=False)
     console.print()
-    console.print(summary_table(outcome.table, escape(f"{outcome.results.info.title}: before → after tuning")))
+    title = outcome.results.info.title
+    if not outcome.table["probe"].isin(["weights"]).all():
+        console.print(summary_table(outcome.table, escape(f"{title}: before → after tuning")))
+    print_weights(console, outcome.table, title)
     found = outcome.probes
     kept = f", {found.n_kept} kept from before" if found.n_kept else ""
     console.print(f"  {found.n_computed} cells computed in {found.seconds:.1f} s{kept}")

@@ -20,6 +20,7 @@ from closerlook.pipelines.cross_task import run_cross_task
 from closerlook.pipelines.known_cells import KnownCells
 from closerlook.pipelines.probe_run import Probe, Probed, build_probes, failures, place_name, probe_space, publish
 from closerlook.probes.runner import OnCell
+from closerlook.results.run import RunError
 from closerlook.results.run_dir import RunDir
 from closerlook.study.join import found_runs
 
