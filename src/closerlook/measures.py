@@ -43,6 +43,10 @@ CENTROID_Y = "centroid_pca_y"
 DISPLACEMENT_X = "displacement_pca_x"
 DISPLACEMENT_Y = "displacement_pca_y"
 EXPLAINED_VARIANCE = "explained_variance"
+JOINT_PLANE_VARIANCE = "joint_plane_variance"
+OWN_PLANE_VARIANCE = "own_plane_variance"
+JOINT_PLANE_NEIGHBOURS = "joint_plane_neighbours"
+OWN_PLANE_NEIGHBOURS = "own_plane_neighbours"
 ACCURACY = "accuracy"
 MACRO_F1 = "macro_f1"
 MAJORITY_ACCURACY = "majority_accuracy"
@@ -71,6 +75,12 @@ SUBSPACE_OVERLAP = "subspace_overlap"
 SUBSPACE_ANGLE = "subspace_angle"
 INTRUDERS = "intruder_dimensions"
 VECTOR_CHANGE = "vector_change"
+
+WITNESSES = "witnesses"
+KEPT_APART = "kept_apart"
+WITNESS_LOAD = "witness_load"
+N_WITNESSES = "n_witnesses"
+WITNESS_SHARE = "witness_share"
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def weight_table(table: pd.DataFrame, step: int, title: str) -> Table:
         "change of the whole encoder. new: intruder dimensions (in brackets those that\n"
         "noise of the same size makes). vectors: change of layer L's, for their length."
     )
-    grid = Table(title=title, caption=caption, pad_edge=False, **style)  # type: ignore[arg-type]
+    grid = Table(title=title, caption=caption, pad_edge=False, collapse_padding=True, **style)  # type: ignore[arg-type]
     for name in ("block", "change", "all", *(_SHORT.get(kind, kind) for kind in shares.columns), "new", "vectors"):
         grid.add_column(name, justify="right", no_wrap=True)
     for block in sorted(rows.loc[rows["split"] == OF_WEIGHTS, "layer"].unique()):

@@ -52,7 +52,7 @@ def weight_map(table: pd.DataFrame, measure: str, *, step: int | None = None) ->
     cells = rows.assign(told=[told(row) for row in rows.itertuples()]).set_index(["layer", "label"])
     labels = sorted(rows["label"].unique(), key=_position)
     grid, hover, notes = (cells[name].unstack()[labels] for name in ("value", "told", "note"))  # noqa: PD010
-    values, names = grid.to_numpy(dtype=float), [safe(label.replace(".", " ", 1)) for label in labels]
+    values, names = grid.to_numpy(dtype=float), [safe(_shown(label)) for label in labels]
     blocks = [str(block) for block in grid.index]
     figure = new_figure(title, height=230 + 26 * max(len(blocks), 5))
     figure.add_heatmap(
@@ -80,6 +80,11 @@ def weight_map(table: pd.DataFrame, measure: str, *, step: int | None = None) ->
 
 
 _MOST_WRITTEN = 14
+
+
+def _shown(label: str) -> str:
+    kind, _, role = label.partition(".")
+    return role.replace("_", " ") if kind == "embeddings" else f"{kind} {role}".strip()
 
 
 def _position(label: str) -> tuple[int, str]:

@@ -11,6 +11,8 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from closerlook.models.adapters import plain_weights
+
 
 @dataclass(frozen=True)
 class EncoderWeights:
@@ -26,13 +28,13 @@ class EncoderWeights:
 
 
 def encoder_weights(backbone: PreTrainedModel) -> EncoderWeights:
-    """The weights of an encoder, copied: the encoder may be changed afterwards.
+    """The weights of an encoder, adapters added to them, copied: the encoder may be changed afterwards.
 
     Args:
         backbone: The part of a model that reads text.
     """
-    parameters = {name for name, _ in backbone.named_parameters()}
-    state = {name: value for name, value in backbone.state_dict().items() if name in parameters}
+    buffers = {name for name, _ in backbone.named_buffers()}
+    state = {name: value for name, value in plain_weights(backbone).items() if name not in buffers}
     arrays = {name: value.detach().float().cpu().numpy().copy() for name, value in state.items()}
     return EncoderWeights(arrays, transposed_weights(backbone))
 

@@ -257,7 +257,8 @@ def _load_tuned(encoder: PooledEncoder, source: _Source) -> Moment:
     Raises:
         RunError: The checkpoint was written before the first update.
     """
+    from closerlook.models.tuned_weights import load_tuned
+
     step, state = read_checkpoint(source.run)
-    weights = {k.removeprefix("encoder."): v for k, v in state.items() if k.startswith("encoder.")}
-    encoder.load_state_dict(weights, strict=True)
+    load_tuned(encoder, state)
     return Moment(step, source.info.epoch_of(step))

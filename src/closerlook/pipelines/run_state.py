@@ -182,7 +182,7 @@ def discard_temporaries(run: RunDir) -> None:
 _OWN = {
     "checkpoints": ("*.ckpt", ".*.tmp"),
     "snapshots": ("step-*", ".writing-*", "examples", ".*.tmp"),
-    "results": ("cells.jsonl", "results.parquet", "made.json", ".lock*", ".*.tmp"),
+    "results": ("cells.jsonl", "results.parquet", "arrays", "made.json", ".lock*", ".*.tmp"),
     "wandb": ("run-*", "offline-run-*", "latest-run", "debug*.log", "data", "cache", "artifacts", "settings"),
 }
 """What closerlook and W&B write into the folders of a run; whatever else is there is the user's."""
@@ -202,7 +202,7 @@ def clear(run: RunDir) -> None:
         _clear_folders(run.random_encoder.root)
         _remove(run.random_encoder.root)
     _clear_folders(run.root)
-    for file in (run.report_file, run.history_file, run.checksums_file, run.config_file, run.info_file):
+    for file in (run.report_file, run.space_file, run.history_file, run.checksums_file, run.config_file, run.info_file):
         file.unlink(missing_ok=True)
 
 

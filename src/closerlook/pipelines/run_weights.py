@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from closerlook.config import stored
+from closerlook.config import TrainConfig, stored
 from closerlook.models.encoder_settings import ModelSettings
 from closerlook.pipelines.run_checkpoint import intact_digest, read_checkpoint
 from closerlook.results.run import CheckpointOrigin, RunError, RunInfo
@@ -52,29 +52,31 @@ def run_weights(run: RunDir, *, trust_remote_code: bool = False) -> tuple[StepWe
         ordered = sorted(info.checkpoints, key=lambda one: one.step)
         return tuple(_existing(one, trust_remote_code=trust_remote_code) for one in ordered)
     config = stored(run.root)
-    model = replace(config.model, trust_remote_code=trust_remote_code)
+    config = replace(config, model=replace(config.model, trust_remote_code=trust_remote_code))
     digest = intact_digest(run)
     step, _ = read_checkpoint(run)
     untuned = _digest(info.model_revision, *sorted(info.model_checksums.values()), str(config.seed))
     return (
-        StepWeights(0, untuned, lambda: _untuned(model, info)),
-        StepWeights(step, digest, lambda: _tuned(run, model, info)),
+        StepWeights(0, untuned, lambda: _untuned(config, info)),
+        StepWeights(step, digest, lambda: _tuned(run, config, info)),
     )
 
 
-def _untuned(model: ModelSettings, info: RunInfo) -> EncoderWeights:
+def _untuned(config: TrainConfig, info: RunInfo) -> EncoderWeights:
     from closerlook.models.weights import encoder_weights
 
-    return encoder_weights(_load(model, info.seed, info.model_revision).backbone)
+    return encoder_weights(_load(config.model, info.seed, info.model_revision).backbone)
 
 
-def _tuned(run: RunDir, model: ModelSettings, info: RunInfo) -> EncoderWeights:
+def _tuned(run: RunDir, config: TrainConfig, info: RunInfo) -> EncoderWeights:
     from closerlook.models.encoder import PooledEncoder
+    from closerlook.models.tuned_weights import load_tuned
+    from closerlook.models.tuning_method import apply_method
     from closerlook.models.weights import encoder_weights
 
-    encoder = PooledEncoder(_load(model, info.seed, info.model_revision), "word")
-    _, state = read_checkpoint(run)
-    encoder.load_state_dict({k.removeprefix("encoder."): v for k, v in state.items() if k.startswith("encoder.")})
+    encoder = PooledEncoder(_load(config.model, info.seed, info.model_revision), "word")
+    apply_method(encoder, config.method, seed=info.seed)
+    load_tuned(encoder, read_checkpoint(run)[1])
     return encoder_weights(encoder.backbone)
 
 

@@ -12,14 +12,15 @@ from typing import Any, ClassVar, NamedTuple
 
 from closerlook.geometry.measure_value import MeasureValue
 from closerlook.representations.reader import SnapshotReader
+from closerlook.results.cell_arrays import CellArrays
 from closerlook.results.rows import LabelPairs, Place, ResultRow, defined
 from closerlook.results.store import CellKey
 
 TRAIN_TEST = "train-test"
 """Split name of measures that use both splits."""
 
-Finding = ResultRow | LabelPairs
-"""What a probe finds: a number, or a number of every pair of labels."""
+Finding = ResultRow | LabelPairs | CellArrays
+"""What a probe finds: a number, a number of every pair of labels, or something about every example."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,13 @@ class SpaceProbe(ABC):
         name: Name in results and on the command line.
         version: Number to raise when the probe's answers change.
         chain: How many snapshots of one layer and split go to a worker together, the last first.
+        shares: Name of what it computes first and other probes too: they go to a worker together; empty = nothing.
     """
 
     name: str
     version: ClassVar[int] = 1
     chain: ClassVar[int] = 1
+    shares: ClassVar[str] = ""
 
     @abstractmethod
     def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:

@@ -31,8 +31,8 @@ class RunDir:
         run.json  config.yaml  state.json  checksums.json  metrics.csv  .lock
         checkpoints/last.ckpt  best.ckpt
         snapshots/             hidden states, see closerlook.representations
-        results/               cells.jsonl, results.parquet
-        report.html
+        results/               cells.jsonl, results.parquet, arrays/
+        report.html  space.html
         cross/<task>/          run directories of other tasks in this run's encoder, with cross.json
         random_encoder/        the same examples in an untrained encoder
         wandb/
@@ -105,6 +105,11 @@ class RunDir:
     def report_file(self) -> Path:
         """The HTML report."""
         return self._writable / "report.html"
+
+    @property
+    def space_file(self) -> Path:
+        """The page that shows every example, snapshot by snapshot."""
+        return self._writable / "space.html"
 
     @property
     def random_encoder(self) -> RunDir:

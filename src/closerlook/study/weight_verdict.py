@@ -115,7 +115,7 @@ def _what_changed(changes: dict[int, float], real: dict[int, float], named: int 
         which = "All" if len(real) == len(changes) else f"{len(real)} of"
         return (
             f"{which} {counted(len(changes), 'block')} changed (embeddings count as one), none far more than the "
-            f"others: most {block_name(most)}, by {size(most)} of its size, least {block_name(least)}, by {size(least)}."
+            f"others: {block_name(most)} most, by {size(most)} of its size, {block_name(least)} least ({size(least)})."
         )
     if len(real) == 1:
         return f"The weights of {block_name(named)} changed alone, by {size(named)} of their size."

@@ -10,8 +10,8 @@ import torch
 from closerlook.data.batching import IGNORED_LABEL, EncodedSplit, encode_split
 from closerlook.data.corpus import Corpus, LabeledText, Target
 from closerlook.data.data_errors import DataError
-from closerlook.data.datamodule import stratified_subset
 from closerlook.data.samplers import LengthBucketSampler, OrderedSampler, batches_by_length
+from closerlook.data.stratified import stratified_subset
 
 
 def corpus(level: str = "word") -> Corpus:
