@@ -59,6 +59,8 @@ def weight_map(table: pd.DataFrame, measure: str, *, step: int | None = None) ->
         x=names,
         y=blocks,
         z=values,
+        zmin=0,
+        zmax=float(np.nanmax(values)) or 1.0,
         text=texts(measure, values),
         customdata=hover.fillna("").to_numpy(),
         texttemplate="%{text}" if len(names) <= _MOST_WRITTEN else None,
