@@ -76,6 +76,8 @@ class RunInfo:
         n_parameters: Weights of encoder, adapters and head; None in runs of versions that did not count them.
         n_trained: How many of them were trained.
         checkpoints: Where each snapshot's encoder comes from, by step; empty in runs of train.py.
+        loop: What trained it, where that was not train.py: ``transformers.Trainer``,
+            ``pytorch_lightning.Trainer``, or ``a loop of its own``.
     """
 
     task: str
@@ -103,6 +105,7 @@ class RunInfo:
     n_parameters: int | None = None
     n_trained: int | None = None
     checkpoints: tuple[CheckpointOrigin, ...] = ()
+    loop: str = ""
 
     def epoch_of(self, step: int) -> float:
         """Epochs after a number of updates, in fractions of one."""
