@@ -117,11 +117,41 @@ class CrossSettings:
 
 
 @dataclass
+class CheckpointTaskSettings(TaskSettings):
+    """The texts that run through ``checkpoints``: train.py's ``task``, without a default.
+
+    Attributes:
+        name: As there; empty = none was chosen.
+    """
+
+    name: str = ""
+
+
+@dataclass
+class CheckpointModelSettings(ModelSettings):
+    """How the models in ``checkpoints`` are read: train.py's ``model`` for all of them.
+
+    Attributes:
+        name: Name of the run in directories and dashboards; empty = made of the checkpoints' names.
+        source: The base of PEFT adapters, where it is not what their adapter_config.json names.
+        tokenizer: The tokenizer of checkpoints that hold none.
+    """
+
+    name: str = ""
+
+
+@dataclass
 class ProbeConfig:
     """Settings of probe.py.
 
     Attributes:
         run_dir: Directory of the run to probe, as train.py printed it.
+        checkpoints: Instead of a run: models that exist, in order, whose spaces are stored as a run's first: folders,
+            hub ids (``id@revision``), PEFT adapters, a Trainer's output folder with its ``checkpoint-*``, .gguf files,
+            names of ``conf/model``.
+        task: With ``checkpoints``: which data, as in train.py.
+        model: With ``checkpoints``: how they are read.
+        snapshot: With ``checkpoints``: what is stored of their spaces.
         cross_task: Probe another task's examples in the encoder that ``run_dir`` tuned (E5), e.g. ``ps_fxn``, or
             several: ``[pos,ps_fxn]``. With ``runs``, in each of the runs; ``all`` takes the tasks of those runs.
         cross: What is probed of another task's space.
@@ -135,7 +165,8 @@ class ProbeConfig:
         as_released: With ``released_dir``: drop clusters of 5 points or fewer and write 0 for missing
             pairs, as the released code does.
         output_dir: Where results go: of ``vectors`` or ``released_dir``, of joined ``runs``, or of a ``run_dir`` that
-            cannot be written to; null = beside what is read.
+            cannot be written to; null = beside what is read. With ``checkpoints``: the run directory that is made (in
+            a sweep, the folder of all of them); null = below ``paths.runs_dir``, like a trained run's.
         show: Instead of probing, show single examples of a probed run: ``witnesses``, ``suspects`` or ``moved``.
         label: With ``show``: only of this label.
         show_rows: With ``show``: rows of a table.
@@ -157,6 +188,10 @@ class ProbeConfig:
     """
 
     run_dir: str | None = None
+    checkpoints: Any = None
+    task: CheckpointTaskSettings = field(default_factory=CheckpointTaskSettings)
+    model: CheckpointModelSettings = field(default_factory=CheckpointModelSettings)
+    snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
     cross_task: Any = None
     cross: CrossSettings = field(default_factory=CrossSettings)
     runs: str | None = None

@@ -52,6 +52,7 @@ MACRO_F1 = "macro_f1"
 MAJORITY_ACCURACY = "majority_accuracy"
 ACCURACY_STD = "accuracy_std"
 RANDOM_ENCODER_ACCURACY = "random_encoder_accuracy"
+LAYER_CKA = "layer_cka"
 CONFUSION = "confusion"
 DISTANCE_ERROR_CORRELATION = "distance_error_correlation"
 CLOSEST_THIRD_ERRORS = "errors_on_closest_third"
@@ -98,7 +99,8 @@ class Measure:
         title: What people call it, as it stands inside a sentence.
         question: What it answers.
         scope: What it is a number of: one space; the change from the first snapshot's space to this one (its value
-            at the first snapshot is known beforehand); one label; a pair of labels; the examples,
+            at the first snapshot is known beforehand); one label; a pair of labels; a pair of layers (of this
+            snapshot and of the first one); the examples,
             one by one in the row's note.
         low: Smallest possible value; -inf where there is none.
         high: Largest possible value; inf where there is none, or where it depends on the data.
@@ -116,7 +118,7 @@ class Measure:
     name: str
     title: str
     question: str
-    scope: Literal["space", "change", "label", "label pair", "examples"]
+    scope: Literal["space", "change", "label", "label pair", "layer pair", "examples"]
     low: float
     high: float
     unit: str = ""

@@ -83,9 +83,10 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
 
     console = Console(highlight=False)
     console.print()
-    title = outcome.results.info.title
+    title, models = outcome.results.info.title, outcome.results.info.checkpoints
     if not outcome.table["probe"].isin(["weights"]).all():
-        print_summary(outcome.table, escape(f"{title}: before → after tuning"), console)
+        change = f"{models[0].name} → {models[-1].name}" if models else "before → after tuning"
+        print_summary(outcome.table, escape(f"{title}: {change}"), console)
     print_weights(console, outcome.table, title)
     found = outcome.probes
     kept = f", {found.n_kept} kept from before" if found.n_kept else ""

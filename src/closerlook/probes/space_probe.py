@@ -140,12 +140,13 @@ class OneSpaceProbe(SpaceProbe):
     """A probe whose cells are of one snapshot, layer and split each."""
 
     def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
-        """One cell per snapshot, layer and split."""
+        """One cell per snapshot, layer and split; none at layers that a snapshot does not have."""
         return [
             CellKey(Place(self.name, layer, split, step), self.digest(*self._inputs(reader, step, split, layer, scope)))
             for split in scope.splits
             for layer in scope.layers
             for step in scope.steps
+            if reader.has(step, layer)
         ]
 
     def _inputs(self, reader: SnapshotReader, step: int, split: str, layer: int, scope: Scope) -> tuple[str, ...]:
@@ -173,4 +174,5 @@ class TrainTestProbe(SpaceProbe):
             )
             for layer in scope.layers
             for step in scope.steps
+            if reader.has(step, layer)
         ]
