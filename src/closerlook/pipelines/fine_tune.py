@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import math
 import os
 import shutil
 import time
@@ -29,7 +28,7 @@ from closerlook.models.model_source import local_checksums
 from closerlook.models.tuning_method import WeightCounts, count_weights
 from closerlook.pipelines.build import Built, build
 from closerlook.pipelines.export import export, withdraw
-from closerlook.pipelines.fit import Listeners, check_nodes, fit, make_trainer, planned_length, step_of
+from closerlook.pipelines.fit import Listeners, check_nodes, fit, make_trainer, step_of
 from closerlook.pipelines.instances import make
 from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
 from closerlook.pipelines.logging_targets import check_loggers, live_sink, log_snapshots, open_loggers
@@ -224,7 +223,7 @@ def _fit(
         history = HistoryLogger(run.root, step_of(checkpoint))
 
         def length(n_updates: int, per_epoch: int) -> None:
-            known = replace(info, n_updates=n_updates, updates_per_epoch=per_epoch, n_epochs=-(-n_updates // per_epoch))
+            known = with_length(info, n_updates, per_epoch)
             run.save_info(known)
             for logger in loggers:
                 if isinstance(logger, RunLogger):
@@ -325,13 +324,17 @@ def prepare(config: TrainConfig) -> Parts:
     return Parts(built, module, _describe(config, built, count_weights(module)))
 
 
+def with_length(info: RunInfo, n_updates: int, per_epoch: int) -> RunInfo:
+    """A run's description with the length of its training: updates in all, and of an epoch."""
+    return replace(info, n_updates=n_updates, updates_per_epoch=per_epoch, n_epochs=-(-n_updates // per_epoch))
+
+
 def _describe(config: TrainConfig, built: Built, weights: WeightCounts) -> RunInfo:
     corpus, loaded, data = built.corpus, built.loaded, built.data
     notes = [*corpus.notes, *built.encoder.notes]
     notes += [f"{split}: {data.encoded(split).report.summary()}" for split in data.splits]
     for note in notes:
         log.info(note)
-    n_updates, per_epoch = planned_length(config, len(data.train_dataloader()))
     return RunInfo(
         task=corpus.name,
         level=corpus.level,
@@ -344,15 +347,14 @@ def _describe(config: TrainConfig, built: Built, weights: WeightCounts) -> RunIn
         hidden_size=loaded.hidden_size,
         n_train=data.encoded("train").n_examples,
         n_test=data.encoded("test").n_examples,
-        n_epochs=math.ceil(n_updates / per_epoch),
-        n_updates=n_updates,
+        n_epochs=0,  # the trainer knows how long it is going to be, when it starts
+        n_updates=0,
         created=now(),
         git_commit=git_commit(),
         versions=versions(),
         checksums=dict(corpus.checksums),
         notes=tuple(notes),
         variant=config.variant,
-        updates_per_epoch=per_epoch,
         model_checksums=loaded.checksums,
         method=config.method.label,
         n_parameters=weights.total,

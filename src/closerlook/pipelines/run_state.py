@@ -18,6 +18,7 @@ from typing import Any
 from closerlook.callbacks.checkpoint_file import check_checkpoint
 from closerlook.config import TrainConfig, identity, stored
 from closerlook.locks import HeldError, locked
+from closerlook.redaction import redact
 from closerlook.results.run import RunError, RunState
 from closerlook.results.run_dir import MODEL_WRITING, RunDir
 
@@ -57,7 +58,7 @@ def write_state(run: RunDir, status: str, digest: str, **details: str) -> None:
         **details: Other fields of :class:`RunState`.
     """
     changed = datetime.now(UTC).isoformat(timespec="milliseconds")
-    state = RunState(status, digest, changed, pid=os.getpid(), host=platform.node(), **details)
+    state = RunState(status, digest, changed, pid=os.getpid(), host=platform.node(), **redact(details))
     run.save_state(state)
 
 

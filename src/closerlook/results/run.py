@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from closerlook.errors import UserError
+from closerlook.results.rows import to_table
 
 
 class RunError(UserError):
@@ -177,6 +178,7 @@ class RunResults:
         config: The resolved configuration as plain dictionaries.
         table: Tidy results, columns of :data:`closerlook.results.rows.COLUMNS`.
         history: Training metrics: columns ``step``, ``epoch`` and one per metric, NaN where not logged.
+        by_example: What was found example by example: rows with the same columns, packed into their notes.
     """
 
     run_dir: Path
@@ -184,3 +186,4 @@ class RunResults:
     config: dict[str, Any]
     table: pd.DataFrame
     history: pd.DataFrame
+    by_example: pd.DataFrame = field(default_factory=lambda: to_table([]))
