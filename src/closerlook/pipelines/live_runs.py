@@ -118,12 +118,12 @@ class LiveRuns:
 
     def _command_of(self, run: RunDir, info: RunInfo | None) -> str:
         """From the overrides that train.py stored; empty for other loops."""
-        path = run.root / ".hydra" / "overrides.yaml"
-        with suppress(OSError, ValueError, yaml.YAMLError):
-            overrides = yaml.safe_load(path.read_text(encoding="utf-8"))
-            if isinstance(overrides, list) and not (info and info.loop):
-                return self._command([str(one) for one in overrides])
-        return ""
+        folder, found = run.root / ".hydra", []
+        with suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+            found = list(yaml.safe_load((folder / "overrides.yaml").read_text(encoding="utf-8")))
+            hydra = yaml.safe_load((folder / "hydra.yaml").read_text(encoding="utf-8"))
+            found += [one for one in hydra["hydra"]["overrides"]["hydra"] if str(one).startswith("hydra.run.dir=")]
+        return self._command([str(one) for one in found]) if found and not (info and info.loop) else ""
 
 
 def _stamp(folder: Path) -> tuple[object, ...]:

@@ -11,7 +11,10 @@ from closerlook.redaction import redact
 from closerlook.report.page import script_digest, templates
 from closerlook.report.sections import asset
 
-CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
+CSP = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
+)
 _WIDTH, _HEIGHT = 260.0, 60.0
 
 
