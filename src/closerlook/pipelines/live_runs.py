@@ -192,8 +192,8 @@ def _value(table: pd.DataFrame, info: RunInfo | None, name: str, step: int) -> s
         return ""
     split = "test" if name == "accuracy" else "train"
     rows = rows_of(table, _MEASURES[name], split=split, layer=info.n_layers)
-    rows = rows[rows["step"] == step]["value"].dropna()
-    return number_text(_MEASURES[name], float(rows.iloc[0])) if len(rows) else ""
+    values = rows.loc[rows["step"] == step, "value"].dropna().tolist()
+    return number_text(_MEASURES[name], float(values[0])) if values else ""
 
 
 def _curves(history: pd.DataFrame, info: RunInfo | None, shots: Sequence[Shot]) -> Iterator[Series]:
