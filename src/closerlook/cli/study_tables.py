@@ -12,8 +12,8 @@ from rich.table import Table
 from closerlook.cli.console import Console
 from closerlook.study.claims import headline
 from closerlook.study.main_table import MAIN_MEASURES, CrossMatrix, SeedMean, StudySummary
-from closerlook.study.verdicts import Claim, Verdict
-from closerlook.study.wording import DASH, cross_text, measured, seed_text, where
+from closerlook.study.verdicts import CLAIM_TITLES, Claim, Verdict
+from closerlook.study.wording import DASH, cross_text, measured, plain, seed_text, where
 
 _COLOURS = {
     Verdict.SUPPORTED: "green",
@@ -35,8 +35,13 @@ def print_study(summary: StudySummary, claims: Sequence[Claim], console: Console
     for matrix in summary.matrices:
         console.print(f"[italic]Tuned on one task, looked at with another: {escape(matrix.model)}, last layer[/italic]")
         console.print(cross_table(matrix))
-    console.print("[italic]The paper's claims on these runs[/italic]")
-    console.print(claims_table(claims))
+    if summary.methods:
+        console.print("[italic]Ways of tuning, last layer[/italic]")
+        console.print(methods_table(summary))
+    for family, title in CLAIM_TITLES.items():
+        if mine := [claim for claim in claims if claim.family == family]:
+            console.print(f"[italic]{title} on these runs[/italic]")
+            console.print(claims_table(mine))
     console.print(headline(claims))
     for line in summary.missing:
         console.print(f"  [yellow]missing[/yellow] {escape(line)}", soft_wrap=True)
@@ -83,6 +88,34 @@ def cross_table(matrix: CrossMatrix) -> Table:
     for i, tuned_on in enumerate(matrix.tuned_on):
         grid.add_row(escape(tuned_on), *(cross_text(matrix, i, j) for j in range(len(matrix.probed))))
         grid.add_section()
+    return grid
+
+
+def methods_table(summary: StudySummary) -> Table:
+    """A line for each way of tuning; where methods are compared, it is where all of them are equally accurate."""
+    caption = (
+        "accuracy: before tuning → at the last snapshot; where all but the head alone reach one accuracy (@): updates "
+        "until then, growth of the minimum distance, Pearson r of label distances with those before (~first) and with "
+        "the test space's (~test). others: accuracy on other tasks at the last snapshot, change."
+    )
+    grid = Table(caption=caption, caption_justify="left", **_STYLE)
+    grid.add_column("task, model, method", overflow="fold")
+    for name in ("trained", "seeds", "accuracy", "@", "updates", "growth", "~first", "~test", "others"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for row in summary.methods:
+        before, after = (plain(value, ".3f") for value in row.accuracy)
+        grid.add_row(
+            escape(f"{row.task}, {row.model}, {row.method}"),
+            plain(100 * row.share, ".2g", " %"),
+            str(row.n_seeds),
+            f"{before}→{after}",
+            plain(row.matched, ".3f"),
+            plain(row.updates, ".0f"),
+            plain(row.growth, ".2f", "x"),
+            plain(row.similarity_to_first, ".2f"),
+            plain(row.train_test, ".2f"),
+            plain(row.other_tasks, "+.3f"),
+        )
     return grid
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import pandas as pd
 
@@ -27,6 +28,15 @@ def claims_frame(claims: Sequence[Claim]) -> pd.DataFrame:
             for claim in claims
         ]
     )
+
+
+def methods_frame(summary: StudySummary) -> pd.DataFrame:
+    """One row a way of tuning; see :class:`closerlook.study.method_table.MethodRow`."""
+    rows = [asdict(row) for row in summary.methods]
+    return pd.DataFrame([row | dict(zip(_ENDS, row.pop("accuracy"), strict=True)) for row in rows])
+
+
+_ENDS = ("accuracy_before", "accuracy_after")
 
 
 def findings_frame(claims: Sequence[Claim]) -> pd.DataFrame:

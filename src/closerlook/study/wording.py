@@ -19,6 +19,11 @@ def number(value: float) -> str:
     return f"{value:+.3g}" if abs(value) < 100 else f"{value:+,.0f}"
 
 
+def plain(value: float, form: str, unit: str = "") -> str:
+    """A number in a format, with its unit; a dash when missing."""
+    return f"{value:{form}}{unit}" if math.isfinite(value) else DASH
+
+
 def where(found: Finding) -> str:
     """The condition in words: ``task, model``."""
     across = "" if found.task == found.tuned_on else f", tuned on {found.tuned_on}"
