@@ -135,6 +135,9 @@ class ProbeConfig:
             pairs, as the released code does.
         output_dir: Where results go: of ``vectors`` or ``released_dir``, of joined ``runs``, or of a ``run_dir`` that
             cannot be written to; null = beside what is read.
+        show: Instead of probing, show single examples of a probed run: ``witnesses``, ``suspects`` or ``moved``.
+        label: With ``show``: only of this label.
+        show_rows: With ``show``: rows of a table.
         probe: Named probe nodes.
         steps: ``all``, ``first_last``, or a list of steps.
         layers: ``all``, ``blocks`` (without the embeddings), ``last``, or a list of layers.
@@ -164,6 +167,9 @@ class ProbeConfig:
     released_dir: str | None = None
     as_released: bool = False
     output_dir: str | None = None
+    show: str | None = None
+    label: str | None = None
+    show_rows: int = 20
     probe: dict[str, Any] = field(default_factory=dict)
     steps: Any = "all"
     layers: Any = "all"

@@ -70,6 +70,12 @@ KEPT_APART = "kept_apart"
 WITNESS_LOAD = "witness_load"
 N_WITNESSES = "n_witnesses"
 WITNESS_SHARE = "witness_share"
+HELD_OUT_READING = "held_out_reading"
+MISREAD_SHARE = "misread_share"
+EXAMPLE_MOVEMENT = "example_movement"
+OWN_EXAMPLE_DISPLACEMENT = "own_example_displacement"
+HEAD_READING = "head_reading"
+KNN_OVERLAP = "knn_overlap"
 
 
 @dataclass(frozen=True)

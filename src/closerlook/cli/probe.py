@@ -64,6 +64,11 @@ def _run(config: ProbeConfig) -> None:
         raise RunError(f"got {' and '.join(chosen)}, expected one of {', '.join(_SOURCES)}: leave the others out")
     if config.runs is None and config.dashboards is not None:
         raise RunError(f"dashboards={config.dashboards} shows joined runs: add runs=<directory with runs below it>")
+    if config.show is not None:
+        from closerlook.cli.show_tables import print_examples
+
+        print_examples(config)
+        return
     if config.vectors is not None or config.released_dir is not None:
         _vectors(config)
         return

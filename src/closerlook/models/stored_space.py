@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from closerlook.data.batching import Batch, ExampleTable
 from closerlook.data.datamodule import CorpusDataModule
@@ -67,6 +69,18 @@ class Space:
     sizes: dict[str, int]
     n_features: int
     head: TunedHead | None = None
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block; afterwards each submodule is back in the mode it had."""
+    modes = [(child, child.training) for child in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for child, training in modes:
+            child.training = training
 
 
 def choose_layers(wanted: Sequence[int] | None, n_layers: int) -> tuple[int, ...]:

@@ -23,11 +23,11 @@ from closerlook.data.tasks import load_corpus
 from closerlook.files import sha256_of
 from closerlook.locks import locked
 from closerlook.models.encoder_settings import SnapshotSettings
-from closerlook.pipelines.provenance import git_commit, now, versions
 from closerlook.pipelines.scopes import choose_layers
 from closerlook.pipelines.spaces import Moment, Texts, build_space, store_examples, store_space, take_over_first
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
+from closerlook.results.provenance import git_commit, now, versions
 from closerlook.results.run import CrossOrigin, RunError, RunInfo
 from closerlook.results.run_dir import RunDir
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from closerlook.callbacks.history_logger import HistoryLogger
-from closerlook.callbacks.snapshot import SnapshotCallback
+from closerlook.callbacks.snapshot import RunSnapshots
 from closerlook.config import TrainConfig, as_yaml
 from closerlook.data.tasks import load_corpus
 from closerlook.errors import UserError
@@ -30,7 +30,6 @@ from closerlook.pipelines.fit import Listeners, check_nodes, fit, make_trainer, 
 from closerlook.pipelines.instances import make
 from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
 from closerlook.pipelines.logging_targets import check_loggers, live_sink, log_snapshots, open_loggers
-from closerlook.pipelines.provenance import git_commit, now, versions
 from closerlook.pipelines.run_state import (
     FAILED,
     FINISHED,
@@ -44,6 +43,7 @@ from closerlook.pipelines.run_state import (
     plan,
     write_state,
 )
+from closerlook.results.provenance import git_commit, now, versions
 from closerlook.results.run import RunError, RunInfo
 from closerlook.results.run_dir import RunDir
 from closerlook.tracking.loggers import RunLogger
@@ -234,7 +234,7 @@ def _fit(
             if isinstance(logger, RunLogger):  # what comes now is of the last update, however training ended
                 logger.info = replace(run.info(), n_updates=trainer.global_step)
         tested = trainer.test(module, datamodule=data, verbose=False)
-        snapshots = [c for c in trainer.callbacks if isinstance(c, SnapshotCallback)]  # type: ignore[attr-defined]
+        snapshots = [c for c in trainer.callbacks if isinstance(c, RunSnapshots)]  # type: ignore[attr-defined]
         if snapshots and leads:
             log_snapshots(loggers, run.root, info)
     return TrainOutcome(

@@ -21,7 +21,7 @@ from closerlook.callbacks.checkpoint import AtomicCheckpointIO
 from closerlook.callbacks.graceful_stop import GracefulStop
 from closerlook.callbacks.live_probe import LiveProbeCallback, Sink
 from closerlook.callbacks.planned_length import PlannedLength
-from closerlook.callbacks.snapshot import SnapshotCallback
+from closerlook.callbacks.snapshot import RunSnapshots
 from closerlook.config import TrainConfig
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.interruption import Interrupted, on_signals
@@ -116,7 +116,7 @@ def _callbacks(config: TrainConfig, run: RunDir, listeners: Listeners) -> list[p
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     if config.snapshot.enabled:
         size = config.finetuning.eval_batch_size
-        callbacks.insert(0, SnapshotCallback(run.snapshots, config.snapshot, default_batch_size=size))
+        callbacks.insert(0, RunSnapshots(run.snapshots, config.snapshot, default_batch_size=size))
     for callback in callbacks:
         if isinstance(callback, LiveProbeCallback):
             callback.attach(run.results, listeners.live_probe)

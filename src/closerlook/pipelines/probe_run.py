@@ -13,6 +13,7 @@ import pandas as pd
 from hydra.utils import instantiate
 
 from closerlook.config import ProbeConfig, config_dir
+from closerlook.pipelines.example_files import write_example_files
 from closerlook.pipelines.known_cells import KnownCells
 from closerlook.pipelines.logging_targets import track_results
 from closerlook.pipelines.random_encoder import random_encoder_baseline
@@ -147,6 +148,7 @@ def publish(run: RunDir, config: ProbeConfig, store: ResultStore) -> tuple[RunRe
     """
     store.write_table()
     results = run.load()
+    write_example_files(run, results)
     report = None
     if config.report:
         from closerlook.report import build_report  # with plotly, which takes a second to load

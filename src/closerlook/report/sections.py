@@ -13,12 +13,14 @@ import plotly.graph_objects as go
 
 from closerlook import measures as m
 from closerlook.figures.courses import before_after
+from closerlook.figures.data_map import data_map
 from closerlook.figures.displacements import displacement_arrows
 from closerlook.figures.distances import label_distance_heatmap, labels_over_training
 from closerlook.figures.maps import layer_map
 from closerlook.figures.paths import centroid_paths
 from closerlook.figures.theme import capital, name_of
 from closerlook.figures.training_curves import metric_panels, training_curves
+from closerlook.results.example_tables import Examples
 from closerlook.results.run import RunResults
 from closerlook.results.tables import USUAL_PROBE, layers_of, rows_of, space_measures, splits_of
 
@@ -81,8 +83,13 @@ class Section:
         return _TEXTS[self.key]
 
 
-def sections(results: RunResults) -> list[Section]:
-    """All sections that the run has numbers for."""
+def sections(results: RunResults, examples: Examples) -> list[Section]:
+    """All sections that the run has numbers for.
+
+    Args:
+        results: The run.
+        examples: What was found about its single examples.
+    """
     table = results.table
     parts: dict[str, Iterable[Slot]] = {
         "min-distance": _by_layer("min_distance", results, m.MIN_DISTANCE, partial(labels_over_training, table)),
@@ -91,6 +98,7 @@ def sections(results: RunResults) -> list[Section]:
         "before-after": _before_after(results),
         "paths": _by_layer("paths", results, m.CENTROID_X, partial(centroid_paths, table), wide=True),
         "displacement": _displacement(results),
+        "data-map": _data_map(examples),
         "more": _other_measures(results),
         "training": _training(results),
     }
@@ -100,7 +108,7 @@ def sections(results: RunResults) -> list[Section]:
 
 def choices(results: RunResults) -> tuple[list[int], list[str]]:
     """Layers and splits that the reader can choose from."""
-    wanted = (m.LABEL_DISTANCE, m.MIN_DISTANCE, m.CENTROID_X)
+    wanted = (m.LABEL_DISTANCE, m.MIN_DISTANCE, m.CENTROID_X, m.WITNESS_SHARE, m.OWN_EXAMPLE_DISPLACEMENT)
     layers = {layer for measure in wanted for layer in layers_of(results.table, measure)}
     splits = {split for measure in wanted for split in splits_of(results.table, measure)}
     return sorted(layers), sorted(splits, key=lambda split: (split != "train", split))
@@ -173,6 +181,20 @@ def _other_measures(results: RunResults) -> Iterable[Slot]:
         splits = [str(split) for split in rows_of(table, measure, probe=probe)["split"].unique()]
         draw = partial(layer_map, table, measure, probe=probe, title=f"{capital(name_of(measure))} ({probe})")
         yield from _by_split(f"other_{probe}_{measure}", splits, measure, draw)
+
+
+def _data_map(examples: Examples) -> Iterable[Slot]:
+    """Data maps where a classifier read the examples at two snapshots; the tuned head's layer first."""
+    tables = ((f"{at[0]}|{at[1]}", examples.moved(layer=at[0], split=at[1])) for at in examples.movement_places())
+    figures = {
+        choice: data_map(
+            table, title=f"Data map, layer {choice.replace('|', ', ')}, read by {table['read_by'].iloc[0]}"
+        )
+        for choice, table in tables
+        if table is not None and "confidence" in table
+    }
+    if figures:
+        yield Slot("data_map", ("layer", "split"), figures, m.HEAD_READING)
 
 
 def _training(results: RunResults) -> Iterable[Slot]:

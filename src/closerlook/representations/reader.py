@@ -161,7 +161,7 @@ class SnapshotReader:
                     f"{path} is damaged: got {len(table)} examples or other bytes than snapshot {manifest.step} was "
                     f"written with, expected {expected}. Run the same train.py command with overwrite=true."
                 )
-        return table if CONTEXT in table else table.assign(**{CONTEXT: ""})  # earlier versions stored none
+        return _with_context(table)
 
     def _manifest(self, step: int) -> Manifest:
         if step not in self.manifests:
@@ -209,3 +209,17 @@ def _stamp(folder: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def stored_examples(root: Path) -> dict[str, pd.DataFrame]:
+    """The tables of examples in a snapshots folder by split, train first, whether or not snapshots are there.
+
+    Raises:
+        SnapshotError: A table is damaged.
+    """
+    paths = sorted(examples_file(root, "train").parent.glob("*.parquet"), key=lambda path: (path.stem != "train", path))
+    return {path.stem: _with_context(read_examples(path)) for path in paths}
+
+
+def _with_context(table: pd.DataFrame) -> pd.DataFrame:
+    return table if CONTEXT in table else table.assign(**{CONTEXT: ""})  # earlier versions stored none

@@ -14,7 +14,7 @@ from closerlook.results.plain_yaml import read_plain_yaml
 from closerlook.results.run import CrossOrigin, RunError, RunInfo, RunResults, RunState
 from closerlook.results.sealed import from_plain, read_sealed, write_sealed
 from closerlook.results.store import ResultStore
-from closerlook.results.tables import numbers_of
+from closerlook.results.tables import example_rows, numbers_of
 
 RUN_FILE = "run.json"
 CROSS_FOLDER = "cross"
@@ -278,7 +278,8 @@ class RunDir:
         store = self.store()
         if not store.path.exists():
             raise RunError(f"{self.root} has no results yet: run `python probe.py run_dir={self.root}` first")
-        return RunResults(self.root, info, self.config(), numbers_of(store.table()), self.history())
+        table = store.table()
+        return RunResults(self.root, info, self.config(), numbers_of(table), self.history(), example_rows(table))
 
     def seal(self, *files: Path) -> None:
         """Record the SHA-256 of files that have no checksum of their own."""
