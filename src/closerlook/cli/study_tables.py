@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from rich import box
@@ -12,8 +13,9 @@ from rich.table import Table
 from closerlook.cli.console import Console
 from closerlook.study.claims import headline
 from closerlook.study.main_table import MAIN_MEASURES, CrossMatrix, SeedMean, StudySummary
+from closerlook.study.method_table import MethodRow
 from closerlook.study.verdicts import CLAIM_TITLES, Claim, Verdict
-from closerlook.study.wording import DASH, cross_text, measured, plain, seed_text, where
+from closerlook.study.wording import DASH, beside, cross_text, measured, plain, seed_text, where
 
 _COLOURS = {
     Verdict.SUPPORTED: "green",
@@ -35,9 +37,8 @@ def print_study(summary: StudySummary, claims: Sequence[Claim], console: Console
     for matrix in summary.matrices:
         console.print(f"[italic]Tuned on one task, looked at with another: {escape(matrix.model)}, last layer[/italic]")
         console.print(cross_table(matrix))
-    if summary.methods:
-        console.print("[italic]Ways of tuning, last layer[/italic]")
-        console.print(methods_table(summary))
+    for place, rows in groupby(summary.methods, key=lambda row: (row.task, row.model)):
+        console.print(methods_table(", ".join(place), list(rows)))
     for family, title in CLAIM_TITLES.items():
         if mine := [claim for claim in claims if claim.family == family]:
             console.print(f"[italic]{title} on these runs[/italic]")
@@ -91,31 +92,30 @@ def cross_table(matrix: CrossMatrix) -> Table:
     return grid
 
 
-def methods_table(summary: StudySummary) -> Table:
-    """A line for each way of tuning; where methods are compared, it is where all of them are equally accurate."""
+def methods_table(place: str, rows: Sequence[MethodRow]) -> Table:
+    """A line for each way of tuning a model on a task, beside full tuning where that is as accurate."""
     caption = (
-        "accuracy: before tuning → at the last snapshot; where all but the head alone reach one accuracy (@): updates "
-        "until then, growth of the minimum distance, Pearson r of label distances with those before (~first) and with "
-        "the test space's (~test). others: accuracy on other tasks at the last snapshot, change."
+        "part: share of the weights that is trained. acc.: accuracy at the last snapshot. At the highest accuracy that "
+        "a method and full tuning both reach (at), the method's number/that of full tuning: steps (updates) until "
+        "then, growth of the minimum distance, Pearson r of label distances with those before (~first) and with the "
+        "test space's (~test). others: accuracy on other tasks, change."
     )
-    grid = Table(caption=caption, caption_justify="left", **_STYLE)
-    grid.add_column("task, model, method", overflow="fold")
-    for name in ("trained", "seeds", "accuracy", "@", "updates", "growth", "~first", "~test", "others"):
+    title = f"Ways of tuning: {escape(place)}, last layer; accuracy {plain(rows[0].accuracy[0], '.3f')} before"
+    style = _STYLE | {"padding": (0, 1, 0, 0), "title_justify": "left", "caption_justify": "left"}
+    grid = Table(title=title, caption=caption, **style)
+    grid.add_column("method", overflow="fold", min_width=8)
+    for name in ("part", "acc.", "at", "steps", "growth", "~first", "~test", "others"):
         grid.add_column(name, justify="right", no_wrap=True)
-    for row in summary.methods:
-        before, after = (plain(value, ".3f") for value in row.accuracy)
+    for row in rows:
         grid.add_row(
-            escape(f"{row.task}, {row.model}, {row.method}"),
-            plain(100 * row.share, ".2g", " %"),
-            str(row.n_seeds),
-            f"{before}→{after}",
+            escape(row.method),
+            plain(100 * row.share, ".2g" if row.share < 0.995 else ".0f", "%"),
+            plain(row.accuracy[1], ".3f"),
             plain(row.matched, ".3f"),
-            plain(row.updates, ".0f"),
-            plain(row.growth, ".2f", "x"),
-            plain(row.similarity_to_first, ".2f"),
-            plain(row.train_test, ".2f"),
+            *(beside(*one) for one in ((row.updates, ".0f"), (row.growth, ".2f"), (row.similarity_to_first, ".2f"),
+                                       (row.train_test, ".2f"))),
             plain(row.other_tasks, "+.3f"),
-        )
+        )  # fmt: skip
     return grid
 
 

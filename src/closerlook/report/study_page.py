@@ -18,7 +18,7 @@ from closerlook.study.conditions import Condition
 from closerlook.study.join import Study
 from closerlook.study.main_table import MAIN_MEASURES, StudySummary
 from closerlook.study.verdicts import CLAIM_TITLES, Claim
-from closerlook.study.wording import measured, number, plain, seed_text, where
+from closerlook.study.wording import beside, measured, number, plain, seed_text, where
 
 _CHOICE = "condition"
 
@@ -55,6 +55,7 @@ def render_study_page(
         families=[(title, [one for one in claims if one.family == name]) for name, title in CLAIM_TITLES.items()],
         summary=summary,
         plain=plain,
+        beside=beside,
         measures=MAIN_MEASURES,
         accuracy=m.ACCURACY,
         clusters=m.N_CLUSTERS,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import pandas as pd
 
 from closerlook.study.main_table import MAIN_MEASURES, MainRow, StudySummary
+from closerlook.study.method_table import Beside, MethodRow
 from closerlook.study.verdicts import Claim, Finding
 from closerlook.study.wording import where
 
@@ -32,11 +32,12 @@ def claims_frame(claims: Sequence[Claim]) -> pd.DataFrame:
 
 def methods_frame(summary: StudySummary) -> pd.DataFrame:
     """One row a way of tuning; see :class:`closerlook.study.method_table.MethodRow`."""
-    rows = [asdict(row) for row in summary.methods]
-    return pd.DataFrame([row | dict(zip(_ENDS, row.pop("accuracy"), strict=True)) for row in rows])
+    return pd.json_normalize([_method_row(row) for row in summary.methods], sep="_")
 
 
-_ENDS = ("accuracy_before", "accuracy_after")
+def _method_row(row: MethodRow) -> dict[str, object]:
+    plain = {name: value._asdict() if isinstance(value, Beside) else value for name, value in vars(row).items()}
+    return plain | {"accuracy": dict(zip(("before", "after"), row.accuracy, strict=True))}
 
 
 def findings_frame(claims: Sequence[Claim]) -> pd.DataFrame:

@@ -29,7 +29,7 @@ from closerlook.study.method_pairs import (
     mean_similarity,
     stacked,
 )
-from closerlook.study.method_statements import AS_FAR
+from closerlook.study.method_statements import AS_FAR, SOLVED_TO
 from closerlook.study.verdicts import Finding, Verdict
 
 
@@ -160,7 +160,8 @@ def _still(one: Methods) -> Finding:
             continue
         later = wide.drop(columns=0)
         compared += int(later.notna().sum().sum())
-        changed += int((later.sub(wide[0], axis=0).fillna(0.0) != 0).sum().sum())
+        moved = later.sub(wide[0], axis=0).abs().gt(SOLVED_TO * wide[0].abs(), axis=0) & later.notna()
+        changed += int(moved.sum().sum())
     if not compared:
         return finding(one, HEAD, Measured(not_measured("no snapshot after the first one is probed yet")))
     verdict = Verdict.NOT_SUPPORTED if changed else Verdict.SUPPORTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,24 +38,31 @@ class Methods:
 
 
 def methods_of(conditions: Sequence[Condition]) -> list[Methods]:
-    """The conditions by task and model; those that were tuned in one way only are left out."""
-    found: dict[tuple[str, str], dict[str, list[Condition]]] = {}
+    """The conditions by task and model; those that were tuned in one way only are left out.
+
+    Where one method has several variants (other learning rates, say), each has its variant in its name: none of them
+    is taken for *the* method without a word. ``select`` leaves others out.
+    """
+    found: dict[tuple[str, str], dict[tuple[str, str], list[Condition]]] = {}
     for one in conditions:
-        found.setdefault((one.tuned_on, one.info.model), {}).setdefault(one.info.method, []).append(one)
+        ways = found.setdefault((one.tuned_on, one.info.model), {})
+        ways.setdefault((one.info.method, one.variant), []).append(one)
     return [
-        Methods(
-            task,
-            model,
-            own={name: next(one for one in group if one.own) for name, group in by_method.items() if _has_own(group)},
-            others={name: tuple(one for one in group if not one.own) for name, group in by_method.items()},
-        )
-        for (task, model), by_method in sorted(found.items())
-        if len(by_method) > 1
+        _methods(task, model, ways)
+        for (task, model), ways in sorted(found.items())
+        if len({method for method, _ in ways}) > 1
     ]
 
 
-def _has_own(group: Sequence[Condition]) -> bool:
-    return any(one.own for one in group)
+def _methods(task: str, model: str, ways: dict[tuple[str, str], list[Condition]]) -> Methods:
+    n_variants = Counter(method for method, _ in ways)
+    named = {
+        method if n_variants[method] == 1 else f"{method} [{variant}]": group
+        for (method, variant), group in ways.items()
+    }
+    own = {name: one for name, group in named.items() for one in group if one.own}
+    others = {name: tuple(one for one in group if not one.own) for name, group in named.items()}
+    return Methods(task, model, own, others)
 
 
 @dataclass(frozen=True)

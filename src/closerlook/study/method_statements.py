@@ -10,6 +10,9 @@ from closerlook.study.statements import Statement
 AS_FAR = 0.8
 """Labels count as pushed apart as far when they are at least by this share as far."""
 
+SOLVED_TO = 1e-6
+"""Relative differences up to which two results are the same: label distances are solved to this."""
+
 SAME_ACCURACY = 0.01
 """Last snapshots count as equally accurate within this difference."""
 
@@ -72,7 +75,7 @@ METHOD_STATEMENTS = (
     Statement(
         key="head_still",
         text="Training the head alone changes nothing in the space (a check of the machinery).",
-        effect="results that differ from those of before tuning (count)",
+        effect="results that differ from those of before tuning, by more than 1e-6 of them (count)",
         paper="So it must be.",
         test=None,
         advice=_RUN,

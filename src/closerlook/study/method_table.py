@@ -1,15 +1,26 @@
-"""The table of methods: what each trains, how accurate it ends, and its space where all are equally accurate."""
+"""The table of methods: what each trains, how accurate it ends, and its space where full tuning is as accurate."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from closerlook import measures as m
 from closerlook.study.conditions import Condition, by_seed, means
 from closerlook.study.matched import accuracy_course
-from closerlook.study.method_pairs import HEAD, Matched, Methods, match, mean_of
+from closerlook.study.method_pairs import FULL, HEAD, Matched, Methods, match, mean_of
+
+
+class Beside(NamedTuple):
+    """A number of a method, and that of full tuning at the same accuracy; NaN where not measured."""
+
+    method: float = math.nan
+    full: float = math.nan
+
+
+_NOTHING = Beside()
 
 
 @dataclass(frozen=True)
@@ -24,8 +35,8 @@ class MethodRow:
         trained: Weights that are trained.
         share: The same as a share of all weights.
         accuracy: Test accuracy before tuning and at the last snapshot.
-        matched: The highest accuracy that all methods but the head alone reach.
-        updates: When this method reaches it.
+        matched: The highest accuracy that this method and full tuning both reach.
+        updates: When they reach it.
         growth: Mean minimum distance there, over that before tuning.
         similarity_to_first: Of label distances, there.
         train_test: Train-test similarity there.
@@ -40,29 +51,24 @@ class MethodRow:
     share: float
     accuracy: tuple[float, float]
     matched: float = math.nan
-    updates: float = math.nan
-    growth: float = math.nan
-    similarity_to_first: float = math.nan
-    train_test: float = math.nan
+    updates: Beside = _NOTHING
+    growth: Beside = _NOTHING
+    similarity_to_first: Beside = _NOTHING
+    train_test: Beside = _NOTHING
     other_tasks: float = math.nan
 
 
 def method_rows(methods: Sequence[Methods]) -> tuple[MethodRow, ...]:
     """A row for each method, task by task, those that train most first."""
-    rows = []
-    for one in methods:
-        matched = match({name: condition for name, condition in one.own.items() if name != HEAD})
-        found = [_row(one, name, condition, matched) for name, condition in one.own.items()]
-        rows += sorted(found, key=lambda row: -row.trained)
-    return tuple(rows)
+    found = [_row(one, name, condition) for one in methods for name, condition in one.own.items()]
+    return tuple(sorted(found, key=lambda row: (row.task, row.model, -row.trained, row.method)))
 
 
-def _row(one: Methods, name: str, condition: Condition, matched: Matched) -> MethodRow:
+def _row(one: Methods, name: str, condition: Condition) -> MethodRow:
     info = condition.info
     trained = math.nan if info.n_trained is None else float(info.n_trained)
-    shared = {seed for seed in matched.seeds if name in matched.moments[seed]}
-    values = {} if not shared else _at_moment(condition, matched, name)
-    return MethodRow(
+    matched = match({FULL: one.own[FULL], name: condition}) if FULL in one.own and name not in (FULL, HEAD) else None
+    row = MethodRow(
         task=one.task,
         model=one.model,
         method=name,
@@ -71,28 +77,37 @@ def _row(one: Methods, name: str, condition: Condition, matched: Matched) -> Met
         share=trained / info.n_parameters if info.n_parameters else math.nan,
         accuracy=means(list(by_seed(condition, m.ACCURACY, split="test", probe=condition.classifier).values())),
         other_tasks=mean_of([_change(other) for other in one.others.get(name, ())]),
-        **values,
+    )
+    return row if matched is None or matched.reason else _with_moment(row, matched)
+
+
+def _with_moment(row: MethodRow, matched: Matched) -> MethodRow:
+    """The row with what is compared at equal accuracy."""
+
+    def both(value: Callable[[str], float]) -> Beside:
+        return Beside(value(row.method), value(FULL))
+
+    return replace(
+        row,
+        matched=mean_of(list(matched.accuracy.values())),
+        updates=both(lambda one: mean_of([moments[one].step for moments in matched.moments.values()])),
+        growth=both(lambda one: _growth(matched, one)),
+        similarity_to_first=both(lambda one: _series(matched, one, m.SIMILARITY_TO_FIRST, "train")),
+        train_test=both(lambda one: _series(matched, one, m.TRAIN_TEST_SIMILARITY, "train-test")),
     )
 
 
-def _at_moment(condition: Condition, matched: Matched, name: str) -> dict[str, float]:
-    growths, updates = [], []
+def _growth(matched: Matched, name: str) -> float:
+    grown = []
     for seed in matched.seeds:
-        before = matched.first(name, seed, m.MIN_DISTANCE).mean()
-        growths.append(float(matched.labels(name, seed, m.MIN_DISTANCE).mean() / before) if before > 0 else math.nan)
-        updates.append(matched.moments[seed][name].step)
-    return {
-        "matched": mean_of(list(matched.accuracy.values())),
-        "updates": mean_of(updates),
-        "growth": mean_of(growths),
-        "similarity_to_first": _series(condition, matched, name, m.SIMILARITY_TO_FIRST, "train"),
-        "train_test": _series(condition, matched, name, m.TRAIN_TEST_SIMILARITY, "train-test"),
-    }
+        before, there = (float(values(name, seed, m.MIN_DISTANCE).mean()) for values in (matched.first, matched.labels))
+        grown.append(there / before if before > 0 else math.nan)
+    return mean_of(grown)
 
 
-def _series(condition: Condition, matched: Matched, name: str, measure: str, split: str) -> float:
+def _series(matched: Matched, name: str, measure: str, split: str) -> float:
     """A measure of whole spaces at the moment, between the two snapshots around it."""
-    found = []
+    condition, found = matched.conditions[name], []
     for seed in matched.seeds:
         table, moment = condition.probed[seed], matched.moments[seed][name]
         rows = table[
