@@ -20,7 +20,7 @@ from closerlook.results.run import RunResults
 from closerlook.results.tables import SUMMARY_MEASURES, change_of, layers_of, split_for, splits_of
 from closerlook.tracking import metric_names as names
 from closerlook.tracking.artifacts import artifact_name, declare_input
-from closerlook.tracking.charts import layer_charts, place_charts, run_tables, wandb_table
+from closerlook.tracking.charts import layer_charts, place_charts, run_tables, wandb_table, weight_charts
 from closerlook.tracking.wandb_record import read_record
 from closerlook.tracking.wandb_run import harmless, is_online, open_run
 from closerlook.tracking.wandb_settings import WandbSettings
@@ -103,7 +103,7 @@ def log_results(run: wandb.Run, results: RunResults, label_layers: Sequence[int]
     for layer in layers:  # last: tables need more of a server than numbers do
         for split in splits_of(table, m.MIN_DISTANCE):
             _log_at_end(run, table, place_charts(table, layer=layer, split=split))
-    _log_at_end(run, table, layer_charts(table) | run_tables(table))
+    _log_at_end(run, table, layer_charts(table) | run_tables(table) | weight_charts(table))
 
 
 @harmless

@@ -6,6 +6,8 @@
 ``probe/<split>/layer_06/<measure>``         a measure of a whole space, by its usual probe
 ``<probe>/<split>/layer_06/<measure>``       the same measure by another probe
 ``label/<split>/layer_06/<measure>/<label>`` a measure of one label
+``weights/layer_06/<measure>``               a measure of the weights of a block
+``weights/map``, ``weights/matrices``        single matrices: a map of the last moment, a table of all numbers
 ``charts/<split>/layer_06/<name>``           tables and figures over all snapshots
 ``layers/<split>/<measure>``                 charts of a measure against the layer, one line a snapshot
 ``tables/spaces``, ``tables/measures``       all measures of spaces with the layer as a column; what they mean
@@ -38,6 +40,8 @@ CENTROID_PATHS = "centroid_paths"
 SPACES_TABLE = "tables/spaces"
 ABOUT_TABLE = "tables/measures"
 EXAMPLES_TABLE = "tables/examples"
+WEIGHT_MAP = "weights/map"
+WEIGHT_TABLE = "weights/matrices"
 
 
 def space_metric(probe: str, measure: str, *, split: str, layer: int) -> str:
@@ -73,8 +77,8 @@ def summary_metric(moment: str, measure: str, *, split: str, layer: int) -> str:
 
 
 def place(split: str, layer: int) -> str:
-    """``train/layer_06``: two digits, so that keys sort by layer."""
-    return f"{segment(split)}/layer_{layer:02d}"
+    """``train/layer_06``: two digits, so that keys sort by layer; ``layer_06`` alone of what is of no split."""
+    return f"{segment(split)}/layer_{layer:02d}" if split else f"layer_{layer:02d}"
 
 
 def segment(text: str) -> str:
