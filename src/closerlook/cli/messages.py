@@ -60,6 +60,8 @@ def print_training(outcome: TrainOutcome) -> None:
         if (trained := trained_share(outcome.info)) is not None:
             console.print(f"  method:        {trained}")
         console.print(f"  run directory: {escape(str(run_dir))}", soft_wrap=True)
+    if outcome.model is not None:
+        console.print(f"  model:         {escape(str(_short(outcome.model)))}", soft_wrap=True)
     following = command("probe", [override("run_dir", run_dir)])
     console.print(f"  next:          [bold]{escape(following)}[/bold]", soft_wrap=True)
 
@@ -79,13 +81,16 @@ def _short(path: Path) -> Path:
 
 def print_probing(outcome: ProbeRunOutcome) -> None:
     """The before/after table, and where everything is."""
+    from closerlook.cli.weight_tables import print_weights
     from closerlook.pipelines.probe_run import failures
 
     console = Console(highlight=False)
     console.print()
-    models = outcome.results.info.checkpoints
-    change = f"{models[0].name} → {models[-1].name}" if models else "before → after tuning"
-    print_summary(outcome.table, escape(f"{outcome.results.info.title}: {change}"), console)
+    title, models = outcome.results.info.title, outcome.results.info.checkpoints
+    if not outcome.table["probe"].isin(["weights"]).all():
+        change = f"{models[0].name} → {models[-1].name}" if models else "before → after tuning"
+        print_summary(outcome.table, escape(f"{title}: {change}"), console)
+    print_weights(console, outcome.table, title)
     for line in _flips(outcome):
         console.print(f"  {escape(line)}")
     found = outcome.probes

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -36,6 +36,13 @@ class Scope:
     steps: tuple[int, ...]
     layers: tuple[int, ...]
     splits: tuple[str, ...]
+
+    def with_cells(self, keys: Iterable[CellKey]) -> Scope:
+        """The scope with the steps and layers of these cells too."""
+        places = [key.place for key in keys]
+        steps = {*self.steps, *(place.step for place in places if place.step is not None)}
+        layers = {*self.layers, *(place.layer for place in places)}
+        return Scope(tuple(sorted(steps)), tuple(sorted(layers)), self.splits)
 
 
 class Where(NamedTuple):

@@ -20,6 +20,7 @@ from closerlook.results.tables import (
     snapshots_of,
     split_for,
 )
+from closerlook.study.weight_verdict import weight_verdict
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,16 @@ def summary_rows(table: pd.DataFrame, split: str) -> list[SummaryRow]:
 
 
 def sentences(table: pd.DataFrame, split: str = "train", what: str = "Fine-tuning") -> list[str]:
-    """Two to four sentences that say what happened at the last layer; computed, never assumed."""
+    """What happened at the last layer, and to the weights where they were compared; computed, never assumed."""
+    weights = weight_verdict(table)
+    said = list(weights.sentences) if weights is not None else []
+    if said and table["probe"].isin(["weights"]).all():
+        return said
+    return [*_of_space(table, split, what), *said]
+
+
+def _of_space(table: pd.DataFrame, split: str, what: str) -> list[str]:
+    """Two to four sentences."""
     layers = layers_of(table, m.MEAN_MIN_DISTANCE, split) or layers_of(table, m.ACCURACY)
     if not layers:
         return ["No distances have been measured yet."]
