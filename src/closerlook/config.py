@@ -72,6 +72,7 @@ class TrainConfig:
         seed: Seeds weights of the head, order of the data and dropout.
         ckpt_path: Checkpoint to resume from; null resumes an interrupted run by itself.
         overwrite: Delete what an earlier run left in the same directory.
+        export: Write the tuned model as a folder of transformers, ``<run_dir>/model``.
         estimate: Measure a few batches, print what the job takes (time, memory, disk), and do nothing.
         sweep: How a sweep goes about its jobs.
         tags: Tags of the run.
@@ -92,6 +93,7 @@ class TrainConfig:
     seed: int = 0
     ckpt_path: str | None = None
     overwrite: bool = False
+    export: bool = True
     estimate: bool = False
     sweep: SweepSettings = field(default_factory=SweepSettings)
     tags: list[str] = field(default_factory=list)
@@ -117,17 +119,49 @@ class CrossSettings:
 
 
 @dataclass
+class CheckpointTaskSettings(TaskSettings):
+    """The texts that run through ``checkpoints``: train.py's ``task``, without a default.
+
+    Attributes:
+        name: As there; empty = none was chosen.
+    """
+
+    name: str = ""
+
+
+@dataclass
+class CheckpointModelSettings(ModelSettings):
+    """How the models in ``checkpoints`` are read: train.py's ``model`` for all of them.
+
+    Attributes:
+        name: Name of the run in directories and dashboards; empty = made of the checkpoints' names.
+        source: The base of PEFT adapters, where it is not what their adapter_config.json names.
+        tokenizer: The tokenizer of checkpoints that hold none.
+    """
+
+    name: str = ""
+
+
+@dataclass
 class ProbeConfig:
     """Settings of probe.py.
 
     Attributes:
         run_dir: Directory of the run to probe, as train.py printed it.
+        checkpoints: Instead of a run: models that exist, in order, whose spaces are stored as a run's first: folders,
+            hub ids (``id@revision``), PEFT adapters, a Trainer's output folder with its ``checkpoint-*``, .gguf files,
+            names of ``conf/model``.
+        task: With ``checkpoints``: which data, as in train.py.
+        model: With ``checkpoints``: how they are read.
+        snapshot: With ``checkpoints``: what is stored of their spaces.
         cross_task: Probe another task's examples in the encoder that ``run_dir`` tuned (E5), e.g. ``ps_fxn``, or
             several: ``[pos,ps_fxn]``. With ``runs``, in each of the runs; ``all`` takes the tasks of those runs.
         cross: What is probed of another task's space.
         runs: Instead of a run: join all runs below this directory into tables, claims and figures.
         each: With ``runs``: first probe every finished run, then join. A ``study`` sets it.
         select: With ``runs``: only runs whose path has this text in it; ``*`` stands for any text.
+        serve: With ``runs``: show them on a local page that fills while they are trained.
+        port: The page's port on this machine; 0 = a free one.
         dashboards: With ``runs``: ``dry_run`` writes the W&B workspace and report as JSON, ``save`` sends them.
         vectors: Instead of a run: your own vectors (.npy, .npz, .parquet, .safetensors).
         labels: Labels of ``vectors``, one a line (.txt) or an array; null when the file holds them.
@@ -135,7 +169,8 @@ class ProbeConfig:
         as_released: With ``released_dir``: drop clusters of 5 points or fewer and write 0 for missing
             pairs, as the released code does.
         output_dir: Where results go: of ``vectors`` or ``released_dir``, of joined ``runs``, or of a ``run_dir`` that
-            cannot be written to; null = beside what is read.
+            cannot be written to; null = beside what is read. With ``checkpoints``: the run directory that is made (in
+            a sweep, the folder of all of them); null = below ``paths.runs_dir``, like a trained run's.
         show: Instead of probing, show single examples of a probed run: ``witnesses``, ``suspects`` or ``moved``.
         label: With ``show``: only of this label.
         show_rows: With ``show``: rows of a table.
@@ -157,11 +192,17 @@ class ProbeConfig:
     """
 
     run_dir: str | None = None
+    checkpoints: Any = None
+    task: CheckpointTaskSettings = field(default_factory=CheckpointTaskSettings)
+    model: CheckpointModelSettings = field(default_factory=CheckpointModelSettings)
+    snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
     cross_task: Any = None
     cross: CrossSettings = field(default_factory=CrossSettings)
     runs: str | None = None
     each: bool = False
     select: str | None = None
+    serve: bool = False
+    port: int = 8765
     dashboards: Any = None
     vectors: str | None = None
     labels: str | None = None
@@ -196,7 +237,7 @@ _WITHOUT_EFFECT = {
     "task": ("data_dir", "download"),  # the files themselves are in the run's checksums
 }
 _NOT_IN_NAME = re.compile(
-    r"^(task|model|seed|overwrite|ckpt_path|estimate|tags|run_dir|variant)$"
+    r"^(task|model|seed|overwrite|export|ckpt_path|estimate|tags|run_dir|variant)$"
     r"|^(sweep|logger|paths|hydra)([.@/].*)?$"
     r"|^trainer\.(enable_progress_bar|enable_model_summary|default_root_dir|log_every_n_steps)$"
     r"|^callbacks\.progress(\..*)?$|^task\.(data_dir|download|name)$|^model\.name$"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # What else is imported inside functions loads pandas or torch, for seconds: --help and a mistyped key do not wait.
 
-_SOURCES = ("run_dir", "runs", "vectors", "released_dir")
+_SOURCES = ("run_dir", "runs", "checkpoints", "vectors", "released_dir")
 _DRY_RUN = "--dry-run"
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -31,7 +31,7 @@ register()
 
 
 def main() -> None:
-    """Probe one run, all runs below a directory, or vectors of your own; join runs."""
+    """Probe one run, all runs below a directory, models that exist, or vectors of your own; join runs."""
     sturdy_streams()
     if shows_help("probe", sys.argv[1:]):
         return
@@ -67,19 +67,43 @@ def _run(config: ProbeConfig) -> None:
         raise RunError(f"got {' and '.join(chosen)}, expected one of {', '.join(_SOURCES)}: leave the others out")
     if config.runs is None and config.dashboards is not None:
         raise RunError(f"dashboards={config.dashboards} shows joined runs: add runs=<directory with runs below it>")
+    if config.serve:
+        _serve(config)
+        return
     if config.show is not None:
         from closerlook.cli.show_tables import print_examples
 
         print_examples(config)
         return
+    if config.checkpoints is None:
+        _refuse_settings_of_checkpoints(config)
     if config.vectors is not None or config.released_dir is not None:
         _vectors(config)
         return
     with spread_over(config.cluster):
+        if config.checkpoints is not None:
+            from closerlook.cli.probe_checkpoints import run_of_checkpoints
+
+            config = replace(config, run_dir=run_of_checkpoints(config), checkpoints=None, output_dir=None)
         if config.runs is None:
             _probe(config)
         else:
             _join(config)
+
+
+def _refuse_settings_of_checkpoints(config: ProbeConfig) -> None:
+    """A run has its task, model and snapshots already: such a setting would change nothing.
+
+    Raises:
+        RunError: There is one.
+    """
+    from closerlook.results.run import RunError
+
+    default = ProbeConfig()
+    for name in ("task", "model", "snapshot"):
+        if getattr(config, name) != getattr(default, name):
+            instead = "; another task's texts: cross_task=..." if name == "task" else ""
+            raise RunError(f"{name} goes with checkpoints=[...]; a run has its own{instead}")
 
 
 def _probe(config: ProbeConfig) -> None:
@@ -159,6 +183,24 @@ def _print_files(outcome: StudyOutcome) -> None:
     console.print(f"  results: {outcome.table_file}\n  claims:  {outcome.claims_file}")
     if outcome.page is not None:
         console.print(f"  page:    {outcome.page}  (open it in a browser)")
+
+
+def _serve(config: ProbeConfig) -> None:
+    """Show the runs on a local page until Ctrl-C."""
+    from functools import partial
+
+    from closerlook.cli.command_line import command
+    from closerlook.pipelines.serve import serve
+    from closerlook.results.run import RunError
+
+    if config.runs is None:
+        raise RunError("serve=true shows the runs below a directory: add runs=<that directory>, e.g. runs=runs")
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+
+    def say(address: str) -> None:
+        console.print(f"  {config.runs} at {address}\n  (open it in a browser of this machine; Ctrl-C ends it)")
+
+    serve(Path(config.runs), config.port, command=partial(command, "train"), ready=say)
 
 
 def _dashboards(config: ProbeConfig, outcome: StudyOutcome) -> None:

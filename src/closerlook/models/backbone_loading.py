@@ -66,6 +66,8 @@ def load_backbone(settings: ModelSettings, target: Path | str, seed: int) -> tup
 
 def from_pretrained(factory: Any, target: Path | str, settings: ModelSettings, **options: Any) -> Any:
     """``factory.from_pretrained(target)``, with one clear error for whatever goes wrong in it."""
+    if isinstance(target, Path) and target.suffix == ".gguf":
+        target, options = target.parent, options | {"gguf_file": target.name}
     with _one_error(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected pickle protocol")  # of a file that is refused next
         return factory.from_pretrained(

@@ -16,7 +16,7 @@ from torch import nn
 from closerlook.data.batching import Batch, ExampleTable
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
-from closerlook.representations.format import SnapshotError, TunedHead
+from closerlook.representations.format import Outputs, SnapshotError, TunedHead
 from closerlook.representations.writer import SnapshotWriter, publish, write_examples
 
 SPLITS = ("train", "test")
@@ -62,6 +62,8 @@ class Space:
         sizes: By split, the number of examples.
         n_features: Length of a vector.
         head: The linear head that was tuned with the encoder, if there is one.
+        coordinates: What the axes are, see :class:`closerlook.representations.format.Manifest`.
+        outputs: What a head of another kind says of the examples.
     """
 
     layers: tuple[int, ...]
@@ -69,6 +71,8 @@ class Space:
     sizes: dict[str, int]
     n_features: int
     head: TunedHead | None = None
+    coordinates: str = ""
+    outputs: Outputs | None = None
 
 
 @contextmanager
@@ -145,6 +149,9 @@ def store_space(
     batch_size: int,
     process: Process | None = None,
     head: TunedHead | None = None,
+    coordinates: str = "",
+    outputs: Outputs | None = None,
+    on_texts: Callable[[int], object] = lambda n_texts: None,
 ) -> None:
     """Store one snapshot of an encoder.
 
@@ -159,14 +166,18 @@ def store_space(
         batch_size: Texts per forward pass.
         process: Which of several processes this is; None = the only one.
         head: The linear head that is tuned with the encoder.
+        coordinates: What the axes are, where not those of all snapshots.
+        outputs: What a head of another kind says of the examples.
+        on_texts: Called with the number of texts after each batch: a progress bar.
 
     Raises:
         SnapshotError: A vector is not finite, or does not fit into the stored type.
     """
     process = process or Process()
     sizes = {split: len(positions) for split, positions in chosen.items()}
-    space = Space(layers, dtype, sizes, encoder.n_features, head)
-    store_vectors(root, moment, space, _vectors(encoder, data, chosen, layers, batch_size, process), process)
+    space = Space(layers, dtype, sizes, encoder.n_features, head, coordinates, outputs)
+    chunks = _vectors(encoder, data, chosen, layers, batch_size, process, on_texts)
+    store_vectors(root, moment, space, chunks, process)
 
 
 def store_vectors(root: Path, moment: Moment, space: Space, chunks: Chunks, process: Process | None = None) -> None:
@@ -213,6 +224,8 @@ def store_vectors(root: Path, moment: Moment, space: Space, chunks: Chunks, proc
             n_examples=space.sizes,
             n_parts=process.count,
             head=space.head,
+            coordinates=space.coordinates,
+            outputs=space.outputs,
         )
     process.wait("closerlook-snapshot-published")
 
@@ -224,6 +237,7 @@ def _vectors(
     layers: tuple[int, ...],
     batch_size: int,
     process: Process,
+    on_texts: Callable[[int], object],
 ) -> Chunks:
     device = next(encoder.parameters()).device
     for split, positions in chosen.items():
@@ -232,6 +246,7 @@ def _vectors(
         for batch in data.ordered_batches(split, example_subset=wanted, batch_size=batch_size):
             rows = share.start + np.searchsorted(wanted, np.asarray(batch.example_index))
             yield split, rows, extract(encoder, batch.to(device), layers)
+            on_texts(len(batch.input_ids))
 
 
 @torch.no_grad()

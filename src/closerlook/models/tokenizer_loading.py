@@ -9,6 +9,7 @@ from typing import Any, cast
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
+from closerlook.models.adapter_loading import adapter_folder
 from closerlook.models.backbone_loading import from_pretrained
 from closerlook.models.encoder_settings import ModelSettings
 from closerlook.models.model_error import ModelError
@@ -27,6 +28,8 @@ def load_tokenizer(settings: ModelSettings, target: Path | str) -> PreTrainedTok
     if source := settings.tokenizer:
         target = local_folder("tokenizer", source) or source
         settings = replace(settings, source=source, revision=None)  # the revision is the model's
+    elif (adapter := adapter_folder(settings)) and (adapter / "tokenizer.json").is_file():
+        target = adapter  # it may have added tokens to the base's
     tokenizer = from_pretrained(AutoTokenizer, target, settings, use_fast=True)
     require_fast(tokenizer, settings.name)
     if not _ordinary_ids(tokenizer):  # transformers makes an empty one where the files are missing

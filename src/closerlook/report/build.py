@@ -42,7 +42,7 @@ def render_report(results: RunResults) -> str:
         "report.html.j2",
         sections(results, examples),
         info=results.info,
-        sentences=sentences(table),
+        sentences=sentences(table, what=_what(results)),
         remarks=_remarks(results),
         n_snapshots=len(snapshots_of(table)),
         measures=SUMMARY_MEASURES,
@@ -53,6 +53,12 @@ def render_report(results: RunResults) -> str:
         examples=example_sections(examples),
         config=OmegaConf.to_yaml(redact(results.config)) if results.config else "",
     )
+
+
+def _what(results: RunResults) -> str:
+    """What lies between before and after: fine-tuning, or the way from one model to another."""
+    models = results.info.checkpoints
+    return f"Going from {models[0].name} to {models[-1].name}" if models else "Fine-tuning"
 
 
 def _remarks(results: RunResults) -> list[str]:

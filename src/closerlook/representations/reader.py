@@ -13,6 +13,7 @@ from closerlook.representations.format import (
     CONTEXT,
     HEAD_FILE,
     MANIFEST_FILE,
+    OUTPUTS_FILE,
     STEP_PREFIX,
     Manifest,
     Part,
@@ -66,6 +67,34 @@ class SnapshotReader:
         """Layers that every snapshot holds, ascending."""
         common = set.intersection(*(set(m.layers) for m in self.manifests.values()))
         return tuple(sorted(common))
+
+    @property
+    def all_layers(self) -> tuple[int, ...]:
+        """Layers that some snapshot holds, ascending: of models of several depths, more than all have."""
+        return tuple(sorted(set().union(*(set(m.layers) for m in self.manifests.values()))))
+
+    def has(self, step: int, layer: int) -> bool:
+        """Whether a snapshot holds a layer."""
+        return step in self.manifests and layer in self.manifests[step].layers
+
+    def apart(self, first: int, step: int, split: str, layer: int) -> str:
+        """Why vectors of two snapshots cannot be subtracted from each other; empty where they can.
+
+        That is so of models of different widths or depths, and of models that were trained apart.
+        """
+        a, b = self._manifest(first), self._manifest(step)
+        if layer not in a.layers:
+            return f"the first snapshot has no layer {layer}"
+        if a.n_features[split] != b.n_features[split]:
+            return f"the spaces have {a.n_features[split]} and {b.n_features[split]} features; only equal ones subtract"
+        if a.coordinates != b.coordinates:
+            return "the encoder does not come from that of the first snapshot, so they have no coordinates in common"
+        return ""
+
+    def alike(self, split: str, layer: int) -> tuple[int, ...]:
+        """The snapshots whose vectors of a layer can be subtracted from those of the first one that has it."""
+        there = [step for step in self.steps if self.has(step, layer)]
+        return tuple(step for step in there if not self.apart(there[0], step, split, layer))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -133,6 +162,35 @@ class SnapshotReader:
         self._require_intact(path, checksum)
         with np.load(path, allow_pickle=False) as stored:
             return TunedHead(int(stored["layer"]), stored["classes"], stored["weights"], stored["bias"])
+
+    def outputs(self, step: int, split: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """What the tuned head says of the examples: (n_classes,) names, and (n_examples, n_classes) before the softmax.
+
+        From the file that a snapshot of a whole model has, or the linear head of our own trainings on its layer.
+
+        Returns:
+            None where there is no head.
+
+        Raises:
+            SnapshotError: A file is missing or differs from its checksum.
+        """
+        manifest = self._manifest(step)
+        if manifest.outputs:
+            path = self.root / step_folder(step) / OUTPUTS_FILE
+            self._require_intact(path, manifest.outputs)
+            with np.load(path, allow_pickle=False) as stored:
+                return stored["classes"].astype(str), stored[f"scores.{split}"]
+        head = self.head(step)
+        if head is None or not self.has(step, head.layer):
+            return None
+        return head.classes.astype(str), self.vectors(step, split, head.layer) @ head.weights.T + head.bias
+
+    def outputs_digest(self, step: int, split: str) -> str:
+        """Digest of what :meth:`outputs` gives; empty where there is no head."""
+        manifest = self._manifest(step)
+        if manifest.outputs or not manifest.head:
+            return manifest.outputs
+        return f"{manifest.head}-{self.checksum(step, split, manifest.layers[-1])}"
 
     def checksum(self, step: int, split: str, layer: int) -> str:
         """Digest of the stored vectors, as recorded when they were written."""
