@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from closerlook.data.task_settings import TaskSettings
 from closerlook.errors import UserError
 from closerlook.models.encoder_settings import FineTuningSettings, ModelSettings, SnapshotSettings
+from closerlook.models.method_settings import MethodSettings, check_method
 
 
 @dataclass
@@ -59,6 +60,7 @@ class TrainConfig:
     Attributes:
         task: Which data.
         model: Which encoder.
+        method: What of it is trained.
         finetuning: How it is tuned.
         snapshot: What is stored of the space, and when.
         optimizer: A ``_partial_`` node that makes the optimizer.
@@ -78,6 +80,7 @@ class TrainConfig:
 
     task: TaskSettings = field(default_factory=TaskSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    method: MethodSettings = field(default_factory=MethodSettings)
     finetuning: FineTuningSettings = field(default_factory=FineTuningSettings)
     snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
     optimizer: dict[str, Any] = field(default_factory=dict)
@@ -177,7 +180,7 @@ class ProbeConfig:
     tags: list[str] = field(default_factory=list)
 
 
-IDENTITY_KEYS = ("task", "model", "finetuning", "snapshot", "optimizer", "trainer", "callbacks", "seed")
+IDENTITY_KEYS = ("task", "model", "method", "finetuning", "snapshot", "optimizer", "trainer", "callbacks", "seed")
 """Settings that decide what a run computes; the others decide where it goes and who sees it."""
 
 _WITHOUT_EFFECT = {
@@ -258,6 +261,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "finetuning.batch_size": (1, math.inf),
     "finetuning.eval_batch_size": (1, math.inf),
     "finetuning.learning_rate": (0, math.inf),
+    "finetuning.layer_decay": (1e-6, 1),
     "snapshot.batch_size": (1, math.inf),
     "snapshot.max_examples": (1, math.inf),
 }
@@ -280,6 +284,7 @@ def _check_ranges(config: Any) -> None:
         if value is not None and not low <= value <= high:
             most = "" if high == math.inf else f" and at most {high}"
             raise UserError(f"{name}={value}: expected at least {low}{most}")
+    check_method(config.method)
 
 
 def as_yaml(config: TrainConfig) -> str:
@@ -314,13 +319,22 @@ def from_plain(plain: dict[str, Any]) -> TrainConfig:
     from closerlook.results.run import RunError  # brings pandas along, which start-up does without
 
     try:
-        hidden = OmegaConf.create(_each_text({"run_dir": ""} | plain, _hide))
+        hidden = OmegaConf.create(_each_text({"run_dir": ""} | _renamed(plain), _hide))
         return _shown(OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), hidden)))
     except (ValueError, TypeError, OmegaConfBaseException) as error:
         raise RunError(
             f"the settings of the run in {plain.get('run_dir')} cannot be read ({' '.join(str(error).split())[:200]}): "
             "expected those that train.py of this version wrote. Train the run again with overwrite=true"
         ) from error
+
+
+def _renamed(plain: dict[str, Any]) -> dict[str, Any]:
+    """The settings with ``finetuning.freeze_encoder``, of earlier versions, as the method that it was."""
+    tuning = plain.get("finetuning")
+    if not isinstance(tuning, dict) or "freeze_encoder" not in tuning:
+        return plain
+    kept = {key: value for key, value in tuning.items() if key != "freeze_encoder"}
+    return {"method": {"name": "head" if tuning["freeze_encoder"] else "full"}} | plain | {"finetuning": kept}
 
 
 _HIDDEN = "$\ue000{"

@@ -65,6 +65,12 @@ TEST_HITS = "test_hits"
 SUBTEST_HITS = "subtest_hits"
 UNSEEN_HITS = "unseen_hits"
 
+WITNESSES = "witnesses"
+KEPT_APART = "kept_apart"
+WITNESS_LOAD = "witness_load"
+N_WITNESSES = "n_witnesses"
+WITNESS_SHARE = "witness_share"
+
 
 @dataclass(frozen=True)
 class Measure:

@@ -19,6 +19,7 @@ from closerlook.callbacks.planned_length import updates_per_epoch
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.models.stored_space import Moment, Process, choose_examples, choose_layers, store_examples, store_space
+from closerlook.models.tuned_weights import PREFIX
 from closerlook.representations.format import MANIFEST_FILE, SnapshotError, TunedHead, step_folder
 from closerlook.representations.writer import discard_unfinished
 
@@ -73,7 +74,7 @@ class SnapshotCallback(pl.Callback):
         """Keep the weights of before training; a checkpoint is loaded after this."""
         whole = type(trainer.strategy) in (SingleDeviceStrategy, DDPStrategy)
         if stage == "fit" and self.settings.before_training and whole and not is_complete(self.root, 0):
-            self._untuned = _copy(pl_module.encoder, "cpu")
+            self._untuned = _copy(pl_module, "cpu")
 
     def state_dict(self) -> dict[str, bool]:
         """Whether the snapshot of before training is still to be taken."""
@@ -133,12 +134,12 @@ class SnapshotCallback(pl.Callback):
         if self._untuned is None:
             return
         encoder: PooledEncoder = pl_module.encoder  # type: ignore[assignment]
-        tuned = _copy(encoder)
-        encoder.load_state_dict(self._untuned)
+        tuned = _copy(pl_module)
+        encoder.load_state_dict(self._untuned, strict=False)
         try:
             self._store(trainer, pl_module, 0)
         finally:
-            encoder.load_state_dict(tuned)
+            encoder.load_state_dict(tuned, strict=False)
         self._untuned = None
 
     def _store(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
@@ -176,8 +177,15 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
 
 
 def _copy(module: Any, device: str | None = None) -> dict[str, torch.Tensor]:
-    """The weights as they are now, on a device; None = where they are."""
-    return {name: value.detach().to(device or value.device, copy=True) for name, value in module.state_dict().items()}
+    """The encoder's weights that training changes, as they are now, on a device; None = where they are.
+
+    Of an adapter that is the adapter alone: before training it adds nothing to the encoder.
+    """
+    return {
+        name: value.detach().to(device or value.device, copy=True)
+        for name, value in module.encoder.state_dict().items()
+        if PREFIX + name not in module.not_in_checkpoints
+    }
 
 
 def tuned_head(trainer: pl.Trainer, module: Any) -> TunedHead | None:

@@ -71,6 +71,11 @@ def print_estimate(found: Estimate, run_dir: Path) -> None:
     splits = ", ".join(f"{n:,} {split}" for split, n in found.n_examples.items())
     grid.add_row("training examples", f"{info.n_train:,}", f"{found.subwords:,} subwords an epoch with padding")
     grid.add_row("updates", f"{info.n_updates:,}", f"{found.update_s:.3f} s an update, {info.n_epochs} epochs")
+    if info.n_trained is not None and info.n_parameters:
+        share = 100 * info.n_trained / info.n_parameters
+        grid.add_row(
+            "trained weights", f"{info.n_trained:,}", f"{share:.3g} % of {info.n_parameters:,} ({info.method})"
+        )
     grid.add_row("training", duration(found.train_s), "forward, backward, optimizer")
     grid.add_row("validation, test", duration(found.validation_s), "")
     grid.add_row("snapshots", f"{found.n_snapshots}", f"{splits}; {found.n_layers} layers of {info.hidden_size}")

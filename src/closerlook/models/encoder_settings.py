@@ -48,7 +48,8 @@ class FineTuningSettings:
         learning_rate: Peak learning rate.
         warmup_fraction: Share of the updates with rising learning rate; it then falls linearly to 0.
         head_dropout: Dropout before the linear layer.
-        freeze_encoder: Train only the linear layer.
+        layer_decay: Factor of the learning rate from one block to the one below, in (0, 1], the embeddings last
+            (2003.10555); None = one rate for all.
         compile: Run the encoder through ``torch.compile``; pays on GPUs only.
     """
 
@@ -58,7 +59,7 @@ class FineTuningSettings:
     learning_rate: float = 5e-5
     warmup_fraction: float = 0.1
     head_dropout: float = 0.1
-    freeze_encoder: bool = False
+    layer_decay: float | None = None
     compile: bool = False
 
 

@@ -13,6 +13,7 @@ from closerlook.data.corpus import Corpus
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.loading import LoadedEncoder, load_encoder
+from closerlook.models.tuning_method import apply_method
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Built:
         corpus: The task.
         loaded: The encoder's network and tokenizer, and where they came from.
         data: The texts, tokenised.
-        encoder: The encoder with one vector an example.
+        encoder: The encoder with one vector an example; those weights require gradients that the method trains.
     """
 
     corpus: Corpus
@@ -41,7 +42,8 @@ def build(config: TrainConfig, corpus: Corpus) -> Built:
 
     Raises:
         DataError: The data is missing or malformed.
-        ModelError: The encoder cannot be loaded, or takes shorter texts than ``task.max_length`` asks for.
+        ModelError: The encoder cannot be loaded, takes shorter texts than ``task.max_length`` asks for, or has nothing
+            to train by the method.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forked workers would warn and fall back to it anyway
     pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -58,7 +60,9 @@ def build(config: TrainConfig, corpus: Corpus) -> Built:
         **loaded.encoding_options(task.max_length),
     )
     data.setup()
-    return Built(corpus, loaded, data, PooledEncoder(loaded, corpus.level, final_norm=config.snapshot.final_norm))
+    encoder = PooledEncoder(loaded, corpus.level, final_norm=config.snapshot.final_norm)
+    apply_method(encoder, config.method, seed=config.seed)
+    return Built(corpus, loaded, data, encoder)
 
 
 def to_evaluate(encoder: PooledEncoder) -> PooledEncoder:

@@ -293,11 +293,12 @@ def _load_tuned(encoder: PooledEncoder, source: _Source) -> Moment:
     """
     import torch  # seconds to load
 
-    path, prefix = source.run.last_checkpoint, "encoder."
+    from closerlook.models.tuned_weights import load_tuned
+
+    path = source.run.last_checkpoint
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     step = int(content["global_step"])
     if step < 1:
         raise RunError(f"{path} was written before the first update; train the run first")
-    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-    encoder.load_state_dict(weights, strict=True)
+    load_tuned(encoder, content["state_dict"])
     return Moment(step, source.info.epoch_of(step))

@@ -6,7 +6,7 @@ import logging
 import math
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.models.finetuning_module import FineTuningModule
+from closerlook.models.method_settings import MethodSettings
 from closerlook.models.stored_space import (
     Moment,
     choose_examples,
@@ -122,8 +123,9 @@ def estimate(config: TrainConfig) -> Estimate:
         DataError: The data is missing or malformed.
         ModelError: The encoder cannot be loaded.
     """
-    parts = prepare(config)
-    data, module, info, snapshot = parts.built.data, parts.module, parts.info, config.snapshot
+    parts = prepare(_one_stage(config))
+    data, module, snapshot = parts.built.data, parts.module, config.snapshot
+    info = replace(parts.info, method=config.method.label)
     processes = n_processes(config)
     splits = choose_examples(data, snapshot.splits, snapshot.max_examples)
     layers = choose_layers(snapshot.layers, info.n_layers)
@@ -132,8 +134,11 @@ def estimate(config: TrainConfig) -> Estimate:
     timed = _time_updates(config, module, data)
     epoch_subwords = _epoch_subwords(data)
     train_s = timed.seconds / timed.subwords * epoch_subwords * info.n_epochs / processes
+    share = _head_share(config, info)
     space = _Sampled(module.to(timed.device).encoder.eval(), data, splits, layers, size)
     forward_s = _time_forward(space)
+    head_s = forward_s / max(sum(map(len, splits.values())), 1) * info.n_train * info.n_epochs / processes
+    train_s = (1 - share) * train_s + share * head_s
     n_snapshots = len(snapshot_steps(info, snapshot)) if snapshot.enabled else 0
     n_stored = sum(map(len, splits.values()))
     evaluated = sum(
@@ -157,6 +162,20 @@ def estimate(config: TrainConfig) -> Estimate:
         peak_bytes=timed.peak_bytes,
         probes=_time_probes(space, n_snapshots),
     )
+
+
+def _one_stage(config: TrainConfig) -> TrainConfig:
+    """The settings without a first stage of the head alone, which a few updates would not get beyond."""
+    return replace(config, method=MethodSettings()) if config.method.name == "lp_ft" else config
+
+
+def _head_share(config: TrainConfig, info: RunInfo) -> float:
+    """Share of the updates that train the head alone before all weights: they cost a forward pass."""
+    method = config.method
+    if method.name != "lp_ft":
+        return 0.0
+    first = method.head_updates or (method.head_epochs or 0) * (info.updates_per_epoch or 0)
+    return min(first / max(info.n_updates, 1), 1.0)
 
 
 def snapshot_steps(info: RunInfo, settings: SnapshotSettings) -> set[int]:
@@ -248,8 +267,8 @@ def _time_forward(space: _Sampled) -> float:
 
 
 def _checkpoint_bytes(module: FineTuningModule) -> int:
-    """Bytes of a checkpoint: the weights, and Adam's two moments of those that are trained."""
-    return sum(p.numel() * p.element_size() * (3 if p.requires_grad else 1) for p in module.parameters())
+    """Bytes of a checkpoint: the weights that are trained, and Adam's two moments of them."""
+    return sum(3 * p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
 
 
 def _time_probes(space: _Sampled, n_snapshots: int) -> tuple[ProbeEstimate, ...]:

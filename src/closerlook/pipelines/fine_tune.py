@@ -24,6 +24,7 @@ from closerlook.errors import UserError
 from closerlook.interruption import Interrupted, hand_over, interrupt, on_signals
 from closerlook.models.finetuning_module import FineTuningModule
 from closerlook.models.model_source import local_checksums
+from closerlook.models.tuning_method import WeightCounts, count_weights
 from closerlook.pipelines.build import Built, build
 from closerlook.pipelines.fit import Listeners, check_nodes, fit, make_trainer, planned_length, step_of
 from closerlook.pipelines.instances import make
@@ -293,14 +294,17 @@ def prepare(config: TrainConfig) -> Parts:
         warmup_fraction=tuning.warmup_fraction,
         head_dropout=tuning.head_dropout,
         weight_decay=float(config.optimizer.get("weight_decay", 0.0)),
-        freeze_encoder=tuning.freeze_encoder,
+        rate_factor=config.method.rate_factor,
+        layer_decay=tuning.layer_decay,
+        head_epochs=config.method.head_epochs,
+        head_updates=config.method.head_updates,
         compile_encoder=tuning.compile,
     )
     module.train()  # `from_pretrained` leaves the encoder in evaluation mode, and Lightning keeps the mode it finds
-    return Parts(built, module, _describe(config, built))
+    return Parts(built, module, _describe(config, built, count_weights(module)))
 
 
-def _describe(config: TrainConfig, built: Built) -> RunInfo:
+def _describe(config: TrainConfig, built: Built, weights: WeightCounts) -> RunInfo:
     corpus, loaded, data = built.corpus, built.loaded, built.data
     notes = [*corpus.notes, *built.encoder.notes]
     notes += [f"{split}: {data.encoded(split).report.summary()}" for split in data.splits]
@@ -329,4 +333,7 @@ def _describe(config: TrainConfig, built: Built) -> RunInfo:
         variant=config.variant,
         updates_per_epoch=per_epoch,
         model_checksums=loaded.checksums,
+        method=config.method.label,
+        n_parameters=weights.total,
+        n_trained=weights.trained,
     )

@@ -13,6 +13,7 @@ _PACKAGES = (
     "torch",
     "pytorch-lightning",
     "transformers",
+    "peft",
     "tokenizers",
     "datasets",
     "torchmetrics",

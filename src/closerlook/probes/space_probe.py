@@ -88,11 +88,13 @@ class SpaceProbe(ABC):
         name: Name in results and on the command line.
         version: Number to raise when the probe's answers change.
         chain: How many snapshots of one layer and split go to a worker together, the last first.
+        shares: Name of what it computes first and other probes too: they go to a worker together; empty = nothing.
     """
 
     name: str
     version: ClassVar[int] = 1
     chain: ClassVar[int] = 1
+    shares: ClassVar[str] = ""
 
     @abstractmethod
     def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:

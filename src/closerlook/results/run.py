@@ -71,6 +71,10 @@ class RunInfo:
             plain one, None in runs of versions that did not record it (see :attr:`RunDir.variant`).
         updates_per_epoch: Optimizer updates in a whole epoch; None in runs of versions that did not record it.
         model_checksums: SHA-256 of the encoder's weights, configuration and tokenizer, by file.
+        method: What of the encoder was trained: ``full``, ``head``, ``bitfit``, ``lora-r8``, ``lp_ft``,
+            ``top_layers-2``.
+        n_parameters: Weights of encoder, adapters and head; None in runs of versions that did not count them.
+        n_trained: How many of them were trained.
         checkpoints: Where each snapshot's encoder comes from, by step; empty in runs of train.py.
     """
 
@@ -95,6 +99,9 @@ class RunInfo:
     variant: str | None = None
     updates_per_epoch: int | None = None
     model_checksums: dict[str, str] = field(default_factory=dict)
+    method: str = "full"
+    n_parameters: int | None = None
+    n_trained: int | None = None
     checkpoints: tuple[CheckpointOrigin, ...] = ()
 
     def epoch_of(self, step: int) -> float:
@@ -104,8 +111,8 @@ class RunInfo:
 
     @property
     def group(self) -> str:
-        """Runs that differ only in their seed share a group: ``task/model``."""
-        return f"{self.task}/{self.model}"
+        """Runs that differ only in their seed share a group: ``task/model``, ``task/model/lora-r8``."""
+        return "/".join([self.task, self.model, *([self.method] if self.method != "full" else [])])
 
     @property
     def title(self) -> str:
