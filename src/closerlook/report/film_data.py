@@ -14,10 +14,11 @@ import pandas as pd
 
 from closerlook import measures as m
 from closerlook.figures.theme import visible
-from closerlook.probes.film import NOT_MEASURED, PICTURES
+from closerlook.probes.film import PICTURES
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.example_texts import marked
-from closerlook.results.hits import decode_hits, examples_digest
+from closerlook.results.hits import decode_hits
+from closerlook.results.packed import examples_digest
 from closerlook.results.store import Cell, ResultStore
 from closerlook.results.witnesses import read_witnesses
 
@@ -80,6 +81,7 @@ def meta_of(film: Film, reader: SnapshotReader, table: pd.DataFrame) -> dict[str
     return {
         "snapshots": [{"step": step, "epoch": reader.epoch(step)} for step in steps],
         "layers": list(film.layers),
+        "k": int(film.any["k"]),
         "splits": [
             {"name": visible(split), "drawn": len(drawn[split]), "stored": len(examples[split])}
             for split in film.splits
@@ -129,24 +131,26 @@ def hits_of(cells: Iterable[Cell], film: Film, reader: SnapshotReader, layer: in
             continue
         for row in cell.rows(m.TEST_HITS):
             hits = decode_hits(row.note)
-            if hits.examples == examples_digest(reader.examples(split)["example_id"].astype(str).tolist()):
+            if hits.examples == _digest(reader, split):
                 found[split][steps[step]] = np.rint(hits.shares)[film.any[f"{split}.rows"]]
     return np.concatenate(list(found.values()), axis=1)
 
 
-def witnesses_of(table: pd.DataFrame, film: Film, layer: int) -> np.ndarray:
-    """(T, n) for how many pairs of labels an example is a witness, up to 255."""
-    steps = film.any["steps"].tolist()
+def witnesses_of(table: pd.DataFrame, film: Film, reader: SnapshotReader, layer: int) -> np.ndarray:
+    """(T, n) from how many labels an example holds its label's hull apart, their nearest ones; up to 255."""
     found = []
     for split in film.splits:
-        rows = film.any[f"{split}.rows"]
-        counts = np.zeros((len(steps), int(rows.max(initial=0)) + 1), dtype=int)
-        for t, step in enumerate(steps):
+        counts = np.zeros((len(film.any["steps"]), len(reader.examples(split))), dtype=int)
+        for t, step in enumerate(film.any["steps"].tolist()):
             for pair in read_witnesses(table, layer=layer, split=split, step=step):
-                near = pair.rows[pair.rows < counts.shape[1]]
-                np.add.at(counts[t], near, 1)
-        found.append(np.minimum(counts[:, rows], _UNKNOWN))
+                if pair.nearest_of and pair.examples == _digest(reader, split):
+                    np.add.at(counts[t], pair.rows, 1)
+        found.append(np.minimum(counts[:, film.any[f"{split}.rows"]], _UNKNOWN))
     return np.concatenate(found, axis=1)
+
+
+def _digest(reader: SnapshotReader, split: str) -> str:
+    return examples_digest(reader.examples(split)["example_id"].astype(str).tolist())
 
 
 def texts(film: Film, reader: SnapshotReader) -> str:
@@ -157,8 +161,9 @@ def texts(film: Film, reader: SnapshotReader) -> str:
     for split in film.splits:
         rows = reader.examples(split).iloc[film.any[f"{split}.rows"]]
         for row in rows.to_dict("records"):
-            pieces = [(visible(piece), is_target) for piece, is_target in marked(row)]
-            ids.append(visible(str(row["example_id"])))
+            about = [str(row.get(name, "")) for name in ("example_id", "text_id", "form", "context")]
+            pieces = [(visible(piece), is_target) for piece, is_target in marked(*about)]
+            ids.append(visible(about[0]))
             text = "".join(piece for piece, _ in pieces)
             where.append([contexts.setdefault(text, len(contexts)), *_spans(pieces)])
     content = json.dumps({"ids": ids, "contexts": list(contexts), "where": where}, ensure_ascii=False)
@@ -192,6 +197,9 @@ def _shown(table: pd.DataFrame, layer: int, splits: Sequence[str], steps: Sequen
         return [[None if np.isnan(value) else round(value, 4) for value in row] for row in wanted.to_numpy()]
 
     return {
-        name: {visible(split): {"variance": series(split, pair[0]), "neighbours": series(split, pair[1])} for split in splits}
-        for name, pair in named.items()
+        name: {
+            visible(split): {"variance": series(split, variance), "neighbours": series(split, neighbours)}
+            for split in splits
+        }
+        for name, (variance, neighbours) in named.items()
     }

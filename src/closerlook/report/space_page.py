@@ -10,7 +10,6 @@ from closerlook.figures.theme import PALETTE
 from closerlook.files import write_text
 from closerlook.number_text import counted
 from closerlook.probes.film import NO_LABEL, NOT_MEASURED, PICTURES
-from closerlook.redaction import redact
 from closerlook.report.film_data import (
     Film,
     hits_of,
@@ -47,10 +46,11 @@ def build_space_page(run: RunDir, path: Path) -> Path | None:
     if film is None or not run.snapshots.is_dir():
         return None
     reader, table = SnapshotReader(run.snapshots), store.table()
-    meta, blocks = meta_of(film, reader, table) | {"palette": PALETTE}, {}
+    meta = meta_of(film, reader, table) | {"palette": PALETTE}
+    blocks: dict[str, str] = {}
     told_of = {}
     for layer in film.layers:
-        hits, witness = hits_of(store.cells(), film, reader, layer), witnesses_of(table, film, layer)
+        hits, witness = hits_of(store.cells(), film, reader, layer), witnesses_of(table, film, reader, layer)
         told_of[layer] = (hits < NOT_MEASURED).any(), witness.any()
         blocks |= {f"{name}-{layer}": packed(film.of(layer, name)) for name in PICTURES}
         blocks[f"told-{layer}"] = told(film, layer, hits, witness)
@@ -75,7 +75,7 @@ def _render(run: RunDir, film: Film, meta: dict[str, Any], blocks: dict[str, str
         info=run.info(),
         meta=in_script(json.dumps(meta, separators=(",", ":"), ensure_ascii=False, allow_nan=False)),
         blocks=blocks,
-        remarks=[*_left_out(film, meta), *map(str, map(redact, run.info().notes))],
+        remarks=_left_out(film, meta),
         asked=_asked(meta),
     )
 

@@ -189,8 +189,10 @@ const page = {
   to(t) {
     const before = this.snapshot;
     this.state.t = Math.min(Math.max(t, 0), run.snapshots - 1);
-    if (this.snapshot !== before) this.shownPanes().forEach((pane) => pane.restyle());
+    const still = ["label", "split"].includes(this.state.colour) && ["all", "changed"].includes(this.state.show);
+    if (this.snapshot !== before && !still) this.shownPanes().forEach((pane) => pane.restyle());
     else this.redraw();
+    if (this.snapshot !== before && still) this.shownPanes().forEach((pane) => pane.caption());
     this.follow();
   },
 
@@ -336,7 +338,7 @@ function listen() {
   page.panes = [...document.querySelectorAll(".pane")].map((root) => new Pane(root, run, page));
   $("time").max = run.snapshots - 1;
   $("marks").replaceChildren(...meta.snapshots.map(({ epoch }, s) => element("option", "", { value: s, label: round(epoch) })));
-  document.querySelectorAll("[data-needs]").forEach((option) => { if (!meta[option.dataset.needs]) option.remove(); });
+  document.querySelectorAll("[data-needs]").forEach((option) => { if (!meta[option.dataset.needs]) option.tagName === "OPTION" ? option.remove() : (option.hidden = true); });
   legend();
   listen();
   await page.read();

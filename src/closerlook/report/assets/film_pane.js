@@ -3,7 +3,7 @@ const REACH = 12; // pixels in which a point is hit
 
 class Pane {
   constructor(root, run, page) {
-    Object.assign(this, { root, run, page, views: new Map(), hover: -1, layer: 0, split: -1 });
+    Object.assign(this, { root, run, page, meansOf: new Map(), hover: -1, layer: 0, split: -1 });
     const find = (name) => root.querySelector(`[data-part="${name}"]`);
     this.parts = Object.fromEntries(["layer", "split", "stage", "points", "over", "caption", "tip"].map((n) => [n, find(n)]));
     this.points = new Points(this.parts.points);
@@ -91,6 +91,7 @@ class Pane {
       if (is) above.push(i); else if (!this.page.state.alone) below.push(i);
     }
     this.matched = above;
+    this.meansOf.clear();
     this.points.load({ colours, shapes, order: Uint32Array.from([...below, ...above]) });
     this.caption();
     this.draw();
@@ -98,22 +99,24 @@ class Pane {
 
   get size() { return Math.max(3.2, Math.min(8, 240 / Math.sqrt(this.run.n))); }
 
+  onScreen(x, y) {
+    return [this.width / 2 + (x - this.view.x) * this.view.zoom, this.height / 2 - (y - this.view.y) * this.view.zoom];
+  }
+
   // Where example i is on the screen at moment t.
   place(i, t) {
-    const { positions, view, run: { n } } = this;
-    const from = Math.min(Math.floor(t), this.run.snapshots - 1);
-    const to = Math.min(from + 1, this.run.snapshots - 1);
-    const at = (axis) => {
-      const before = positions[2 * (from * n + i) + axis];
-      return before + (positions[2 * (to * n + i) + axis] - before) * (t - from);
-    };
-    return [this.width / 2 + (at(0) - view.x) * view.zoom, this.height / 2 - (at(1) - view.y) * view.zoom];
+    const { positions, run: { n, snapshots } } = this;
+    const from = Math.min(Math.floor(t), snapshots - 1);
+    const [a, b] = [2 * (from * n + i), 2 * (Math.min(from + 1, snapshots - 1) * n + i)];
+    const part = t - from;
+    return this.onScreen(positions[a] + (positions[b] - positions[a]) * part, positions[a + 1] + (positions[b + 1] - positions[a + 1]) * part);
   }
 
   draw() {
     if (!this.positions || !this.width) return;
     const t = this.page.state.t;
-    this.points.draw(t, { ...this.view, zoom: this.view.zoom * this.ratio }, this.size * this.ratio);
+    const few = this.matched.length < 0.1 * this.run.n ? 1.8 : 1; // what is looked for must be found
+    this.points.draw(t, { ...this.view, zoom: this.view.zoom * this.ratio }, this.size * this.ratio * few, 0.75 / few);
     const { pen } = this;
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);
@@ -123,26 +126,42 @@ class Pane {
     if (this.hover >= 0) this.ring(this.place(this.hover, t), 7, 1.5);
   }
 
+  // By label, the mean place of the points that match at a snapshot, and their number.
+  means(snapshot) {
+    if (!this.meansOf.has(snapshot)) {
+      const { meta: { gold, labels }, n } = this.run;
+      const sums = new Float64Array(3 * labels.length);
+      for (const i of this.matched) {
+        const at = 3 * gold[i];
+        sums[at] += this.positions[2 * (snapshot * n + i)];
+        sums[at + 1] += this.positions[2 * (snapshot * n + i) + 1];
+        sums[at + 2] += 1;
+      }
+      this.meansOf.set(snapshot, sums);
+    }
+    return this.meansOf.get(snapshot);
+  }
+
   // Names of labels at the mean place of their points, the commonest first, where there is room.
   names(t) {
-    const sums = new Map();
-    for (const i of this.matched || []) {
-      const [x, y] = this.place(i, t);
-      const label = this.run.meta.gold[i];
-      const sum = sums.get(label) || sums.set(label, [0, 0, 0]).get(label);
-      sum[0] += x; sum[1] += y; sum[2] += 1;
-    }
+    const from = Math.min(Math.floor(t), this.run.snapshots - 1);
+    const [before, after] = [this.means(from), this.means(Math.min(from + 1, this.run.snapshots - 1))];
+    const found = this.run.meta.labels.map((_, label) => [label, before[3 * label + 2]]).filter(([, count]) => count);
+    const mean = (label, axis) => (before[3 * label + axis] + (after[3 * label + axis] - before[3 * label + axis]) * (t - from)) / before[3 * label + 2];
     const taken = [];
     this.pen.font = "600 13px system-ui, sans-serif";
     this.pen.textAlign = "center";
     this.pen.textBaseline = "middle";
-    for (const [label, [x, y, count]] of [...sums].sort((a, b) => b[1][2] - a[1][2]).slice(0, 24)) {
+    for (const [label] of found.sort((a, b) => b[1] - a[1]).slice(0, 24)) {
+      const [x, y] = this.onScreen(mean(label, 0), mean(label, 1));
       const text = short(this.run.meta.labels[label], 22);
       const half = this.pen.measureText(text).width / 2 + 4;
-      const box = [x / count - half, y / count - 10, x / count + half, y / count + 10];
-      if (taken.some((one) => one[0] < box[2] && box[0] < one[2] && one[1] < box[3] && box[1] < one[3])) continue;
-      taken.push(box);
-      this.write(text, x / count, y / count);
+      const middle = Math.min(Math.max(x, half), this.width - half);
+      const free = [0, -21, 21].map((shift) => [middle - half, y + shift - 10, middle + half, y + shift + 10])
+        .find((box) => !taken.some((one) => one[0] < box[2] && box[0] < one[2] && one[1] < box[3] && box[1] < one[3]));
+      if (!free) continue;
+      taken.push(free);
+      this.write(text, middle, free[1] + 10);
     }
   }
 
@@ -198,28 +217,35 @@ class Pane {
   caption() {
     const { picture } = this.page.state;
     const { meta } = this.run;
-    const split = this.split < 0 ? 0 : this.split;
-    const { name } = meta.splits[split];
-    const shown = meta.shown[this.layer][picture][name];
-    const [variance] = shown.variance[this.page.snapshot];
-    const [kept, , , chance, asked] = shown.neighbours[this.page.snapshot];
+    let lies = false;
+    const parts = meta.splits.filter((_, split) => this.split < 0 || this.split === split).map(({ name }) => {
+      const shown = meta.shown[this.layer][picture][name];
+      const [variance] = shown.variance[this.page.snapshot];
+      const [kept, , , chance, asked] = shown.neighbours[this.page.snapshot];
+      if (variance === null) return `${name}: all vectors are equal`;
+      lies ||= kept < 0.5;
+      return `${name}: ${percent(variance)} of the variance, ${percent(kept)} of the ${meta.k} nearest neighbours kept (chance ${percent(chance)}; ${asked} examples asked)`;
+    });
     const whole = meta.shares[this.layer].reduce((a, b) => a + b);
-    const parts = [`${meta.splits.length > 1 ? `${name}: ` : ""}${variance === null ? "all vectors are equal" : `${percent(variance)} of the variance of this snapshot shown`}`];
-    if (picture === "joint") parts.push(`${percent(whole)} of all snapshots together`);
-    if (kept !== null) parts.push(`${percent(kept)} of the ${meta.k} nearest neighbours kept (chance ${percent(chance)}; ${asked} examples asked)`);
-    this.parts.caption.textContent = `${parts.join("; ")}.`;
-    this.parts.caption.classList.toggle("lies", kept !== null && kept < 0.5);
+    if (picture === "joint") parts.push(`all snapshots: ${percent(whole)} of the variance`);
+    this.parts.caption.textContent = `Shown here: ${parts.join("; ")}.`;
+    this.parts.caption.classList.toggle("lies", lies);
     this.parts.points.setAttribute("aria-label",
       `Points of ${this.matched.length} examples, layer ${this.layer}. Arrow keys: snapshots; plus, minus, zero: size.`);
   }
 
   nearestTo(x, y) {
-    let [best, least] = [-1, REACH * REACH];
-    const candidates = this.matched || [];
-    for (let k = candidates.length - 1; k >= 0; k--) {
-      const [px, py] = this.place(candidates[k], this.page.state.t);
-      const square = (px - x) ** 2 + (py - y) ** 2;
-      if (square < least) [best, least] = [candidates[k], square];
+    const { view, positions, run: { n, snapshots } } = this;
+    const t = this.page.state.t;
+    const from = Math.min(Math.floor(t), snapshots - 1);
+    const [a, b, part] = [2 * from * n, 2 * Math.min(from + 1, snapshots - 1) * n, t - from];
+    const [px, py] = [view.x + (x - this.width / 2) / view.zoom, view.y - (y - this.height / 2) / view.zoom];
+    let [best, least] = [-1, (REACH / view.zoom) ** 2];
+    for (const i of this.matched || []) {
+      const dx = positions[a + 2 * i] + (positions[b + 2 * i] - positions[a + 2 * i]) * part - px;
+      const dy = positions[a + 2 * i + 1] + (positions[b + 2 * i + 1] - positions[a + 2 * i + 1]) * part - py;
+      const square = dx * dx + dy * dy;
+      if (square < least) [best, least] = [i, square];
     }
     return best;
   }

@@ -3,11 +3,11 @@
 // (regl-scatterplot): all the work of a frame is one uniform and one draw call here.
 const VERTEX = `#version 300 es
 in vec2 before, after; in vec4 colour; in float shape;
-uniform vec2 middle, scale; uniform float part, size;
+uniform vec2 middle, scale; uniform float part, size, faint;
 out vec4 paint; out float form;
 void main() {
   gl_Position = vec4((mix(before, after, part) - middle) * scale, 0.0, 1.0);
-  gl_PointSize = colour.a < 0.5 ? size * 0.75 : size;
+  gl_PointSize = colour.a < 0.5 ? size * faint : size;
   paint = colour; form = shape;
 }`;
 const FRAGMENT = `#version 300 es
@@ -45,7 +45,7 @@ class Points {
     gl.linkProgram(program);
     gl.useProgram(program);
     this.at = Object.fromEntries(["before", "after", "colour", "shape"].map((n) => [n, gl.getAttribLocation(program, n)]));
-    this.set = Object.fromEntries(["middle", "scale", "part", "size"].map((n) => [n, gl.getUniformLocation(program, n)]));
+    this.set = Object.fromEntries(["middle", "scale", "part", "size", "faint"].map((n) => [n, gl.getUniformLocation(program, n)]));
     this.buffers = Object.fromEntries(["positions", "colours", "shapes", "order"].map((n) => [n, gl.createBuffer()]));
     Object.values(this.at).forEach((location) => gl.enableVertexAttribArray(location));
     gl.enable(gl.BLEND);
@@ -69,8 +69,9 @@ class Points {
     }
   }
 
-  // t: the moment, in snapshots; view: { x, y, zoom } = middle in whole numbers, and pixels a whole number.
-  draw(t, view, size) {
+  // t: the moment, in snapshots; view: { x, y, zoom } = middle in whole numbers, and pixels a whole number; size in
+  // pixels, and by what factor those that do not match are smaller.
+  draw(t, view, size, faint) {
     const { gl, canvas } = this;
     if (this.broken || !this.positions || !this.order) return;
     const n = this.shapes.length;
@@ -92,6 +93,7 @@ class Points {
     gl.uniform2f(this.set.scale, (2 * view.zoom) / canvas.width, (2 * view.zoom) / canvas.height);
     gl.uniform1f(this.set.part, t - from);
     gl.uniform1f(this.set.size, size);
+    gl.uniform1f(this.set.faint, faint);
     gl.drawElements(gl.POINTS, this.order.length, gl.UNSIGNED_INT, 0);
   }
 }
