@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,7 @@ class ModelChange:
         """The blocks, ascending; 0 = embeddings."""
         return tuple(sorted({block for block, _ in self.distances}))
 
-    @property
+    @cached_property
     def total(self) -> Distance:
         """The whole encoder."""
         return sum(self.distances.values(), Distance())
@@ -46,20 +48,14 @@ class ModelChange:
         return {label: found for (one, label), found in self.distances.items() if one == block}
 
     def share(self, part: Distance) -> float:
-        """The part's share of the squared change of the whole encoder.
+        """The part's share of the squared change of the whole encoder; NaN where nothing changed."""
+        whole = self.total.change
+        return part.change / whole if whole > 0 else math.nan
 
-        Raises:
-            UndefinedMeasureError: Nothing changed.
-        """
-        if self.total.change == 0:
-            raise UndefinedMeasureError("no weight changed")
-        return part.change / self.total.change
-
-    def matrices(self, block: int) -> Iterator[tuple[str, str]]:
-        """Label and name of the single weights of a block: not of its norms and biases, which are many."""
-        for name, place in self.places.items():
-            if place.block == block and place.kind not in ("norms", "biases"):
-                yield place.label, name
+    def matrices(self, block: int) -> dict[str, str]:
+        """By label, the name of each single weight of a block: not of its norms and biases, which are many."""
+        of_block = ((name, place) for name, place in self.places.items() if place.block == block)
+        return {place.label: name for name, place in of_block if place.kind not in ("norms", "biases")}
 
 
 def model_change(before: Weights, after: Weights) -> ModelChange:
@@ -107,13 +103,11 @@ def matrix_spectra(
         epsilon: Below this cosine, a vector has no counterpart.
 
     Raises:
-        UndefinedMeasureError: It is no matrix, it did not change, or it is 0.
+        UndefinedMeasureError: It is no matrix, or it is 0.
     """
     a, b = (_matrix(weight, transposed) for weight in (before, after))
     if min(a.shape) < 2:
         raise UndefinedMeasureError(f"of shape {before.shape}, no matrix: it has no singular vectors to speak of")
-    if np.array_equal(a, b):
-        raise UndefinedMeasureError("it did not change")
     if not (a.any() and b.any()):
         raise UndefinedMeasureError("all of it is 0")
     return spectra(a, b, k=k, epsilon=epsilon)
@@ -122,9 +116,3 @@ def matrix_spectra(
 def _matrix(weight: NDArray[Any], transposed: bool) -> NDArray[Any]:
     matrix = weight.reshape(len(weight), -1) if weight.ndim else weight.reshape(1, 1)
     return matrix.T if transposed else matrix
-
-
-def matrix_shape(weight: NDArray[Any], *, transposed: bool = False) -> tuple[int, int]:
-    """``(n_out, n_in)`` of a weight, as :func:`matrix_spectra` reads it."""
-    n_out, n_in = _matrix(weight, transposed).shape
-    return n_out, n_in

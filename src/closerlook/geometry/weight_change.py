@@ -21,6 +21,9 @@ from closerlook.geometry.validation import FloatArray
 Weight = NDArray[Any]
 """A weight as it is stored, float32 as a rule."""
 
+_NOISE_SEED = 241021228
+"""Not one that a random encoder, or a test, may have been drawn with: the noise would be the weight itself."""
+
 
 @dataclass(frozen=True)
 class Distance:
@@ -71,30 +74,50 @@ def _ratio(part: float, whole: float) -> float:
 
 
 @dataclass(frozen=True)
+class Leading:
+    """The leading output directions after the change, against those before.
+
+    Attributes:
+        angle: Largest principal angle between the two subspaces, radians, 0 ... pi/2.
+        overlap: Mean squared cosine of the principal angles; 1 = the same subspace.
+        intruders: How many of the leading directions have no counterpart among all those before.
+    """
+
+    angle: float = 0.0
+    overlap: float = 1.0
+    intruders: int = 0
+
+
+@dataclass(frozen=True)
 class Spectra:
     """The change in the light of singular values and vectors.
 
     Attributes:
         spectral: Spectral norm of D over that of W0.
         rank: How many singular values of D are above what rounding makes.
-        stable_rank: Squared Frobenius norm of D over its squared spectral norm.
-        effective_rank: Exponential of the entropy of the singular values of D over their sum.
-        angle: Largest principal angle between the leading output directions of W0 and W1, radians, 0 ... pi/2.
-        overlap: Mean squared cosine of those angles; 1 = the same subspace.
-        intruders: How many of the leading output directions of W1 have no counterpart among all those of W0.
+        stable_rank: Squared Frobenius norm of D over its squared spectral norm; NaN where nothing changed.
+        effective_rank: Exponential of the entropy of the singular values of D over their sum; NaN as well.
+        leading: The leading directions of W1.
+        noise: The same of W0 with Gaussian noise as large as D (one draw): the control.
         k: How many leading directions were compared.
-        largest: Number of singular values.
+        n_out: Number of outputs.
+        n_in: Number of inputs.
     """
 
     spectral: float
     rank: int
     stable_rank: float
     effective_rank: float
-    angle: float
-    overlap: float
-    intruders: int
+    leading: Leading
+    noise: Leading
     k: int
-    largest: int
+    n_out: int
+    n_in: int
+
+    @property
+    def n_values(self) -> int:
+        """Number of singular values."""
+        return min(self.n_out, self.n_in)
 
 
 def distance(before: Weight, after: Weight) -> Distance:
@@ -126,11 +149,11 @@ def _square(vector: FloatArray) -> float:
 
 
 def spectra(before: Weight, after: Weight, *, k: int = 10, epsilon: float = 0.5) -> Spectra:
-    """Singular values and vectors of a changed matrix against those before.
+    """Singular values and vectors of a matrix against those before.
 
     Args:
         before: (n_out, n_in) W0, not 0.
-        after: (n_out, n_in) W1, not 0 and not the same.
+        after: (n_out, n_in) W1, not 0.
         k: Leading singular vectors to compare; 10 in the paper of intruder dimensions and in peft.
         epsilon: A vector of W1 without a vector of W0 at a cosine of at least this is an intruder; 0.5 in both.
 
@@ -141,23 +164,36 @@ def spectra(before: Weight, after: Weight, *, k: int = 10, epsilon: float = 0.5)
         Stable rank: Rudelson & Vershynin 2007. Effective rank: Roy & Vetterli 2007. Principal angles: Björck & Golub
         1973. Intruder dimensions: Shuttleworth et al. 2024 (2410.21228), algorithm 1, of the output (left) vectors.
     """
-    change = after.astype(np.float64) - before.astype(np.float64)
+    n_out, n_in = before.shape
+    k = min(k, n_out, n_in)
+    if np.array_equal(before, after):
+        return Spectra(0.0, 0, math.nan, math.nan, Leading(), Leading(), k, n_out, n_in)
+    change = after.astype(np.float64) - before
     values = singular_values(change)
     old, old_values = output_directions(before)
-    new, _ = output_directions(after)
-    k = min(k, len(old_values))
-    cosines = np.abs(new[:, :k].T @ old)
-    leading = np.clip(scipy.linalg.svdvals(new[:, :k].T @ old[:, :k]), 0, 1)
+    noise = np.random.default_rng(_NOISE_SEED).standard_normal(before.shape)
+    noise *= np.linalg.norm(change) / np.linalg.norm(noise)
     return Spectra(
         spectral=float(values[0] / old_values[0]),
         rank=int(np.sum(values > rounding_floor(after))),
         stable_rank=stable_rank(values),
         effective_rank=effective_rank(values),
-        angle=float(np.arccos(leading[-1])),
-        overlap=float(np.mean(leading**2)),
-        intruders=int(np.sum(cosines.max(axis=1) < epsilon)),
+        leading=_leading(old, after, k, epsilon),
+        noise=_leading(old, before + noise, k, epsilon),
         k=k,
-        largest=len(values),
+        n_out=n_out,
+        n_in=n_in,
+    )
+
+
+def _leading(old: FloatArray, after: Weight, k: int, epsilon: float) -> Leading:
+    new = output_directions(after)[0][:, :k]
+    cosines = new.T @ old
+    principal = np.clip(scipy.linalg.svdvals(cosines[:, :k]), 0, 1)
+    return Leading(
+        angle=float(np.arccos(principal[-1])),
+        overlap=float(np.mean(principal**2)),
+        intruders=int(np.sum(np.abs(cosines).max(axis=1) < epsilon)),
     )
 
 

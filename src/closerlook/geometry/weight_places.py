@@ -48,7 +48,7 @@ class _Part(NamedTuple):
 
 
 _IN_BLOCK = re.compile(
-    r"^(?P<stack>(?:.*?\.)?(?:layers?|h|blocks?|albert_layer_groups))\.(?P<first>\d+)(?:\.(?P<second>\d+))?\.(?P<rest>.+)$"
+    r"^(?P<stack>(?:.*?\.)??(?:layers?|h|blocks?|albert_layer_groups))\.(?P<first>\d+)(?:\.(?P<second>\d+))?\.(?P<rest>.+)$"
 )
 _NORM = re.compile(r"norm|^ln_|\.ln_|^ln\.|\.ln\.", re.IGNORECASE)
 _BIAS = re.compile(r"bias$", re.IGNORECASE)

@@ -14,6 +14,7 @@ class ModelSettings:
         source: Hub id (``google/bert_uncased_L-2_H-128_A-2``) or local folder; None when ``package`` is set.
         package: Import name of an installed package that ships the model; None for hub ids and folders.
         package_folder: Folder of the model inside the package.
+        adapter: Folder or hub id (``id@revision``) of a PEFT adapter, which is folded into the weights.
         revision: Branch, tag or commit on the hub; pin it for work you publish.
         sha256: Expected SHA-256 of the weights file; checked when the file is local.
         tokenizer: Hub id or folder of the tokenizer; None = it comes with the model.
@@ -28,6 +29,7 @@ class ModelSettings:
     source: str | None = None
     package: str | None = None
     package_folder: str = "model"
+    adapter: str | None = None
     revision: str | None = None
     sha256: str | None = None
     tokenizer: str | None = None

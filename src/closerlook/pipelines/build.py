@@ -45,10 +45,23 @@ def build(config: TrainConfig, corpus: Corpus) -> Built:
         ModelError: The encoder cannot be loaded, takes shorter texts than ``task.max_length`` asks for, or has nothing
             to train by the method.
     """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forked workers would warn and fall back to it anyway
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    task, tuning = config.task, config.finetuning
     loaded = load_encoder(config.model, seed=config.seed)
+    data = encode(config, corpus, loaded)
+    encoder = PooledEncoder(loaded, corpus.level, final_norm=config.snapshot.final_norm)
+    apply_method(encoder, config.method, seed=config.seed)
+    return Built(corpus, loaded, data, encoder)
+
+
+def encode(config: TrainConfig, corpus: Corpus, loaded: LoadedEncoder) -> CorpusDataModule:
+    """Tokenise the texts for an encoder.
+
+    Raises:
+        DataError: The texts do not fit it.
+        ModelError: It takes shorter texts than ``task.max_length`` asks for.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forked workers would warn and fall back to it anyway
+    task, tuning = config.task, config.finetuning
     data = CorpusDataModule(
         corpus,
         loaded.tokenizer,
@@ -60,9 +73,7 @@ def build(config: TrainConfig, corpus: Corpus) -> Built:
         **loaded.encoding_options(task.max_length),
     )
     data.setup()
-    encoder = PooledEncoder(loaded, corpus.level, final_norm=config.snapshot.final_norm)
-    apply_method(encoder, config.method, seed=config.seed)
-    return Built(corpus, loaded, data, encoder)
+    return data
 
 
 def to_evaluate(encoder: PooledEncoder) -> PooledEncoder:

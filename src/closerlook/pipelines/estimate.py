@@ -15,6 +15,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from closerlook.callbacks.planned_length import PlannedLength
 from closerlook.callbacks.stopwatch import Stopwatch
 from closerlook.config import TrainConfig, config_dir
 from closerlook.data.datamodule import CorpusDataModule
@@ -30,7 +31,7 @@ from closerlook.models.stored_space import (
     store_examples,
     store_space,
 )
-from closerlook.pipelines.fine_tune import prepare
+from closerlook.pipelines.fine_tune import prepare, with_length
 from closerlook.pipelines.fit import n_processes
 from closerlook.pipelines.instances import make
 from closerlook.probes.runner import plan_cells, run_probes
@@ -79,6 +80,7 @@ class Estimate:
         snapshot_s: Seconds of all snapshots.
         snapshot_bytes: Bytes of one snapshot.
         checkpoint_bytes: Bytes of all checkpoints that are kept.
+        model_bytes: Bytes of the exported model.
         peak_bytes: Most GPU memory in use while training; None on a CPU.
         probes: The default probes, on one core.
     """
@@ -96,6 +98,7 @@ class Estimate:
     snapshot_s: float
     snapshot_bytes: int
     checkpoint_bytes: int
+    model_bytes: int
     peak_bytes: int | None
     probes: tuple[ProbeEstimate, ...]
 
@@ -106,8 +109,8 @@ class Estimate:
 
     @property
     def disk_bytes(self) -> int:
-        """Bytes of all snapshots and checkpoints."""
-        return self.n_snapshots * self.snapshot_bytes + self.checkpoint_bytes
+        """Bytes of all snapshots, checkpoints and the exported model."""
+        return self.n_snapshots * self.snapshot_bytes + self.checkpoint_bytes + self.model_bytes
 
 
 def estimate(config: TrainConfig) -> Estimate:
@@ -132,8 +135,9 @@ def estimate(config: TrainConfig) -> Estimate:
     size = snapshot.batch_size or config.finetuning.eval_batch_size
 
     timed = _time_updates(config, module, data)
+    info = with_length(info, *_shared_out(config, timed.planned, processes))
     epoch_subwords = _epoch_subwords(data)
-    train_s = timed.seconds / timed.subwords * epoch_subwords * info.n_epochs / processes
+    train_s = timed.seconds / max(timed.subwords, 1) * epoch_subwords * info.n_epochs / processes
     share = _head_share(config, info)
     space = _Sampled(module.to(timed.device).encoder.eval(), data, splits, layers, size)
     forward_s = _time_forward(space)
@@ -159,6 +163,7 @@ def estimate(config: TrainConfig) -> Estimate:
         snapshot_s=forward_s * n_snapshots / processes,
         snapshot_bytes=n_stored * module.encoder.n_features * len(layers) * itemsize,
         checkpoint_bytes=_checkpoint_bytes(module) * (2 if "validation" in data.splits else 1),
+        model_bytes=sum(4 * p.numel() for p in module.parameters()) if config.export else 0,
         peak_bytes=timed.peak_bytes,
         probes=_time_probes(space, n_snapshots),
     )
@@ -189,28 +194,45 @@ def snapshot_steps(info: RunInfo, settings: SnapshotSettings) -> set[int]:
 
 
 class _Updates(NamedTuple):
-    """A few updates: their seconds and subwords, the device, and the most GPU memory in use (None on a CPU)."""
+    """A few updates: their seconds and subwords, the device, the most GPU memory in use (None on a CPU), the plan.
+
+    The plan is the trainer's own, for one process: updates in all, and of an epoch.
+    """
 
     seconds: float
     subwords: int
     device: str
     peak_bytes: int | None
+    planned: tuple[int, int]
+
+
+def _shared_out(config: TrainConfig, planned: tuple[int, int], processes: int) -> tuple[int, int]:
+    """The plan where several processes share the batches of an epoch."""
+    n_updates, per_epoch = planned
+    each = -(-per_epoch // processes)
+    limited = n_updates == config.trainer.get("max_steps")
+    return (n_updates if limited else n_updates // per_epoch * each), each
 
 
 def _time_updates(config: TrainConfig, module: FineTuningModule, data: CorpusDataModule) -> _Updates:
     """A few updates by Lightning itself, with the job's precision and optimizer."""
-    watch = Stopwatch(_TRAIN_LIMIT_S)
+    watch, planned = Stopwatch(_TRAIN_LIMIT_S, _N_BATCHES), (0, 1)
+
+    def length(n_updates: int, per_epoch: int) -> None:
+        nonlocal planned
+        planned = (n_updates, per_epoch)
+
     with tempfile.TemporaryDirectory() as folder:
         trainer = make(
             config.trainer,
             "trainer",
-            callbacks=[watch],
+            callbacks=[PlannedLength(length), watch],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
-            limit_train_batches=_N_BATCHES,
             limit_val_batches=0,
-            max_epochs=1,
+            max_time=None,
+            min_epochs=None,
             devices=1,
             num_nodes=1,
             strategy="auto",
@@ -227,7 +249,7 @@ def _time_updates(config: TrainConfig, module: FineTuningModule, data: CorpusDat
     device = trainer.strategy.root_device
     peak = int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else None
     data.trainer = None
-    return _Updates(watch.seconds, watch.subwords, str(device), peak)
+    return _Updates(watch.seconds, watch.subwords, str(device), peak, planned)
 
 
 def _epoch_subwords(data: CorpusDataModule) -> int:

@@ -88,9 +88,10 @@ class Similarity(Derived):
             cells: Finished cells by place. Similarity is to the first snapshot among them.
         """
         direct = _with_distances(cells)
-        first: dict[tuple[int, str], Cell] = {}
-        for (_, layer, split, step), cell in direct.items():
-            yield self._plan(layer, split, step, first.setdefault((layer, split), cell), cell)
+        first = _firsts(direct)
+        for place, cell in direct.items():
+            if (start := first.get((place.layer, place.split))) is not None:
+                yield self._plan(place.layer, place.split, place.step, direct[start], cell)
         for place, cell in direct.items():
             test = direct.get(place._replace(split="test"))
             if place.split == "train" and test is not None:
@@ -136,9 +137,9 @@ class LabelGrowth(Derived):
             cells: Finished cells by place. Growth is since the first snapshot among them.
         """
         direct = _with_distances(cells)
-        first: dict[tuple[int, str], Place] = {}
+        first = _firsts(direct)
         for place, cell in direct.items():
-            start = first.setdefault((place.layer, place.split), place)
+            start = first.get((place.layer, place.split), place)
             spaces = [at._replace(probe="geometry") for at in (start, place)]
             sizes = [cells[at] for at in spaces] if all(at in cells for at in spaces) else []
             if start != place:
@@ -160,6 +161,15 @@ class LabelGrowth(Derived):
             measure_row(at, m.DISTANCE_GROWTH, found.plain),
             measure_row(at, m.GROWTH_OVER_SCATTER, found.over_scatter),
         ]
+
+
+def _firsts(direct: Cells) -> dict[tuple[int, str], Place]:
+    """By layer and split, the place of the first snapshot of all.
+
+    Of a layer that it does not have (of models of several depths) there is none: similarity to itself would be 1.
+    """
+    start = min((place.step or 0 for place in direct), default=0)
+    return {(place.layer, place.split): place for place in direct if (place.step or 0) == start}
 
 
 def _value(cell: Cell, measure: str) -> float:

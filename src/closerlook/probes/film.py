@@ -80,7 +80,9 @@ class FilmAnalysis(SpaceProbe):
 
     def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
         """One cell a layer, over all snapshots and splits of the run, whatever was asked for."""
-        places = [Place(self.name, layer, TRAIN_TEST, None) for layer in scope.layers]
+        steps = self.steps(reader)  # of models that were not made one from another, one picture of all says nothing
+        shown = [n for n in scope.layers if all(set(steps) <= set(reader.alike(split, n)) for split in reader.splits)]
+        places = [Place(self.name, layer, TRAIN_TEST, None) for layer in shown]
         return [CellKey(place, self._digest(reader, place.layer)) for place in places]
 
     def _digest(self, reader: SnapshotReader, layer: int) -> str:

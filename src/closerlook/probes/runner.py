@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -73,6 +73,12 @@ class ProbeOutcome:
     n_kept: int
     failed: tuple[FailedCell, ...]
     seconds: float
+
+    def __add__(self, other: ProbeOutcome) -> ProbeOutcome:
+        return ProbeOutcome(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+
+NOTHING_TO_DO = ProbeOutcome((), 0, 0, (), 0.0)
 
 
 def plan_cells(reader: SnapshotReader, probes: Sequence[SpaceProbe], scope: Scope) -> list[Work]:

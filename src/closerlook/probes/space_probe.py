@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -36,6 +36,13 @@ class Scope:
     steps: tuple[int, ...]
     layers: tuple[int, ...]
     splits: tuple[str, ...]
+
+    def with_cells(self, keys: Iterable[CellKey]) -> Scope:
+        """The scope with the steps and layers of these cells too."""
+        places = [key.place for key in keys]
+        steps = {*self.steps, *(place.step for place in places if place.step is not None)}
+        layers = {*self.layers, *(place.layer for place in places)}
+        return Scope(tuple(sorted(steps)), tuple(sorted(layers)), self.splits)
 
 
 class Where(NamedTuple):
@@ -133,12 +140,13 @@ class OneSpaceProbe(SpaceProbe):
     """A probe whose cells are of one snapshot, layer and split each."""
 
     def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
-        """One cell per snapshot, layer and split."""
+        """One cell per snapshot, layer and split; none at layers that a snapshot does not have."""
         return [
             CellKey(Place(self.name, layer, split, step), self.digest(*self._inputs(reader, step, split, layer, scope)))
             for split in scope.splits
             for layer in scope.layers
             for step in scope.steps
+            if reader.has(step, layer)
         ]
 
     def _inputs(self, reader: SnapshotReader, step: int, split: str, layer: int, scope: Scope) -> tuple[str, ...]:
@@ -166,4 +174,5 @@ class TrainTestProbe(SpaceProbe):
             )
             for layer in scope.layers
             for step in scope.steps
+            if reader.has(step, layer)
         ]

@@ -47,7 +47,22 @@ def render_page(name: str, scripts: dict[str, str], **content: Any) -> str:
         scripts: The scripts that may run; the template puts them into the page.
         **content: What else the template shows; functions are filters of the template, too.
     """
-    environment = Environment(
+    tools: dict[str, Any] = {"name_of": name_of, "counted": counted, "redact": redact}
+    tools |= {"number": lambda value, measure: number_text(measure, value), "about": MEASURES.get}
+    environment = templates()
+    environment.filters |= tools | {key: value for key, value in content.items() if callable(value)}
+    page: dict[str, Any] = {
+        "version": __version__,
+        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "scripts": scripts,
+        "csp": " ".join(f"'sha256-{script_digest(script)}'" for script in scripts.values()),
+    }
+    return environment.get_template(name).render(page | tools | content)
+
+
+def templates() -> Environment:
+    """The templates in ``assets``: whatever comes from data is escaped, and characters that nobody sees are shown."""
+    return Environment(
         loader=PackageLoader("closerlook.report", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -55,16 +70,6 @@ def render_page(name: str, scripts: dict[str, str], **content: Any) -> str:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    tools: dict[str, Any] = {"name_of": name_of, "counted": counted, "redact": redact}
-    tools |= {"number": lambda value, measure: number_text(measure, value), "about": MEASURES.get}
-    environment.filters |= tools | {key: value for key, value in content.items() if callable(value)}
-    page: dict[str, Any] = {
-        "version": __version__,
-        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "scripts": scripts,
-        "csp": " ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values()),
-    }
-    return environment.get_template(name).render(page | tools | content)
 
 
 def _shown(value: Any) -> Any:
@@ -89,6 +94,6 @@ def in_script(text: str) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _sha256(script: str) -> str:
+def script_digest(script: str) -> str:
     """Digest of a script for the page's content security policy: no other script may run."""
     return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

@@ -85,6 +85,8 @@ class Manifest:
         parts: Files by ``split/layer``, ordered by their first row.
         examples: SHA-256 of the table of examples, by split.
         head: SHA-256 of :data:`HEAD_FILE`; empty when there is none.
+        coordinates: Names what the axes are: vectors of snapshots with another name cannot be subtracted from these,
+            even where they are as long. Empty for all snapshots of one training.
         format_version: :data:`FORMAT_VERSION` of the code that wrote it.
     """
 
@@ -97,6 +99,7 @@ class Manifest:
     parts: dict[str, tuple[Part, ...]]
     examples: dict[str, str] = field(default_factory=dict)
     head: str = ""
+    coordinates: str = ""
     format_version: int = FORMAT_VERSION
 
     @classmethod

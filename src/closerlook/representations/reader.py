@@ -68,6 +68,34 @@ class SnapshotReader:
         return tuple(sorted(common))
 
     @property
+    def all_layers(self) -> tuple[int, ...]:
+        """Layers that some snapshot holds, ascending: of models of several depths, more than all have."""
+        return tuple(sorted(set().union(*(set(m.layers) for m in self.manifests.values()))))
+
+    def has(self, step: int, layer: int) -> bool:
+        """Whether a snapshot holds a layer."""
+        return step in self.manifests and layer in self.manifests[step].layers
+
+    def apart(self, first: int, step: int, split: str, layer: int) -> str:
+        """Why vectors of two snapshots cannot be subtracted from each other; empty where they can.
+
+        That is so of models of different widths or depths, and of models that were trained apart.
+        """
+        a, b = self._manifest(first), self._manifest(step)
+        if layer not in a.layers:
+            return f"the first snapshot has no layer {layer}"
+        if a.n_features[split] != b.n_features[split]:
+            return f"the spaces have {a.n_features[split]} and {b.n_features[split]} features; only equal ones subtract"
+        if a.coordinates != b.coordinates:
+            return "the encoder does not come from that of the first snapshot, so they have no coordinates in common"
+        return ""
+
+    def alike(self, split: str, layer: int) -> tuple[int, ...]:
+        """The snapshots whose vectors of a layer can be subtracted from those of the first one that has it."""
+        there = [step for step in self.steps if self.has(step, layer)]
+        return tuple(step for step in there if not self.apart(there[0], step, split, layer))
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """Splits that every snapshot holds, in the order in which they were written."""
         manifests = list(self.manifests.values())
@@ -161,7 +189,7 @@ class SnapshotReader:
                     f"{path} is damaged: got {len(table)} examples or other bytes than snapshot {manifest.step} was "
                     f"written with, expected {expected}. Run the same train.py command with overwrite=true."
                 )
-        return table if CONTEXT in table else table.assign(**{CONTEXT: ""})  # earlier versions stored none
+        return _with_context(table)
 
     def _manifest(self, step: int) -> Manifest:
         if step not in self.manifests:
@@ -209,3 +237,17 @@ def _stamp(folder: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def stored_examples(root: Path) -> dict[str, pd.DataFrame]:
+    """The tables of examples in a snapshots folder by split, train first, whether or not snapshots are there.
+
+    Raises:
+        SnapshotError: A table is damaged.
+    """
+    paths = sorted(examples_file(root, "train").parent.glob("*.parquet"), key=lambda path: (path.stem != "train", path))
+    return {path.stem: _with_context(read_examples(path)) for path in paths}
+
+
+def _with_context(table: pd.DataFrame) -> pd.DataFrame:
+    return table if CONTEXT in table else table.assign(**{CONTEXT: ""})  # earlier versions stored none

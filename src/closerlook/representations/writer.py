@@ -164,6 +164,7 @@ def publish(
     n_examples: dict[str, int],
     n_parts: int = 1,
     head: TunedHead | None = None,
+    coordinates: str = "",
 ) -> Path:
     """Make a snapshot visible once all its parts are closed: manifest first, then one rename.
 
@@ -186,7 +187,9 @@ def publish(
     tables = {split: examples_file(root, split) for split in n_examples}
     examples = {split: sha256_of(path) for split, path in tables.items() if path.exists()}
     checksum = "" if head is None else _write_head(temporary / HEAD_FILE, head)
-    manifest = Manifest(step, epoch, tuple(layers), dtype, n_features, n_examples, ordered, examples, checksum)
+    manifest = Manifest(
+        step, epoch, tuple(layers), dtype, n_features, n_examples, ordered, examples, checksum, coordinates
+    )
     write_sealed(temporary / MANIFEST_FILE, asdict(manifest))
     final = root / step_folder(step)
     if final.exists():  # the same step again, after a resume: the new one is as good, and complete

@@ -57,20 +57,27 @@ def _pieces(words: list[str], places: set[int]) -> Iterator[Piece]:
         yield Piece(" ".join(words[start:]), is_target=False)
 
 
-def one_line(pieces: list[Piece], *, length: int, mark: tuple[str, str] = ("[", "]")) -> str:
-    """The text on one line of at most ``length`` characters, cut around the first marked piece.
+def shortened(pieces: list[Piece], length: int) -> list[Piece]:
+    """The same text with at most ``length`` characters, cut around its first marked piece, with an ellipsis there.
 
     Args:
         pieces: See :func:`marked`.
-        length: Characters; what is cut is shown by an ellipsis.
-        mark: What stands before and after a marked piece.
+        length: Characters.
     """
-    whole = "".join(f"{mark[0]}{p.text}{mark[1]}" if p.is_target and len(pieces) > 1 else p.text for p in pieces)
-    whole = " ".join(whole.split())
-    if len(whole) <= length:
-        return whole
-    at = whole.find(mark[0]) if len(pieces) > 1 else 0
-    start = max(min(at - length // 3, len(whole) - length), 0)
-    shown = whole[start : start + length]
-    before, after = start > 0, start + length < len(whole)
-    return ("…" + shown[1:] if before else shown)[: length - after] + ("…" if after else "")
+    sizes = [len(piece.text) for piece in pieces]
+    total = sum(sizes)
+    if total <= length:
+        return pieces
+    ahead = next((sum(sizes[:i]) for i, piece in enumerate(pieces) if piece.is_target), 0)
+    start = max(min(ahead - length // 3, total - length), 0)
+    stop, at, kept = start + length, 0, []
+    for piece, size in zip(pieces, sizes, strict=True):
+        text = piece.text[max(start - at, 0) : max(stop - at, 0)]
+        at += size
+        if text:
+            kept.append(Piece(text, piece.is_target))
+    if start > 0:
+        kept[0] = kept[0]._replace(text="…" + kept[0].text[1:])
+    if stop < total:
+        kept[-1] = kept[-1]._replace(text=kept[-1].text[:-1] + "…")
+    return kept

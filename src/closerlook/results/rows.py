@@ -18,6 +18,9 @@ MOST_LABELS_IN_TABLES = 200
 N_NEAREST = 10
 """How many nearest labels then."""
 
+OF_WEIGHTS = ""
+"""The split of what is measured on weights."""
+
 
 class Place(NamedTuple):
     """Where something was measured.
@@ -25,7 +28,8 @@ class Place(NamedTuple):
     Attributes:
         probe: The probe's name.
         layer: 0 = embeddings, L = output of block L.
-        split: ``train`` or ``test`` (``train-test`` for measures that use both).
+        split: ``train`` or ``test`` (``train-test`` for measures that use both; :data:`OF_WEIGHTS` for those of
+            weights, which are of no split).
         step: Number of optimizer updates at the snapshot; None for work that spans all snapshots.
     """
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from closerlook.errors import UserError
+from closerlook.results.rows import to_table
 
 
 class RunError(UserError):
@@ -76,6 +77,8 @@ class RunInfo:
         n_parameters: Weights of encoder, adapters and head; None in runs of versions that did not count them.
         n_trained: How many of them were trained.
         checkpoints: Where each snapshot's encoder comes from, by step; empty in runs of train.py.
+        loop: What trained it, where that was not train.py: ``transformers.Trainer``,
+            ``pytorch_lightning.Trainer``, or ``a loop of its own``.
     """
 
     task: str
@@ -103,6 +106,7 @@ class RunInfo:
     n_parameters: int | None = None
     n_trained: int | None = None
     checkpoints: tuple[CheckpointOrigin, ...] = ()
+    loop: str = ""
 
     def epoch_of(self, step: int) -> float:
         """Epochs after a number of updates, in fractions of one."""
@@ -174,6 +178,7 @@ class RunResults:
         config: The resolved configuration as plain dictionaries.
         table: Tidy results, columns of :data:`closerlook.results.rows.COLUMNS`.
         history: Training metrics: columns ``step``, ``epoch`` and one per metric, NaN where not logged.
+        by_example: What was found example by example: rows with the same columns, packed into their notes.
     """
 
     run_dir: Path
@@ -181,3 +186,4 @@ class RunResults:
     config: dict[str, Any]
     table: pd.DataFrame
     history: pd.DataFrame
+    by_example: pd.DataFrame = field(default_factory=lambda: to_table([]))

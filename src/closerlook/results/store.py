@@ -20,7 +20,17 @@ from closerlook.errors import UserError
 from closerlook.files import replacing, sha256_of
 from closerlook.locks import locked
 from closerlook.results.cell_arrays import CellArrays, arrays_file, read_arrays, write_arrays
-from closerlook.results.rows import COLUMNS, FLOATS, TEXT, LabelPairs, Place, ResultRow, columns_of, table_of
+from closerlook.results.rows import (
+    COLUMNS,
+    FLOATS,
+    OF_WEIGHTS,
+    TEXT,
+    LabelPairs,
+    Place,
+    ResultRow,
+    columns_of,
+    table_of,
+)
 from closerlook.results.sealed import read_sealed, write_sealed
 
 CELLS_FILE = "cells.jsonl"
@@ -277,8 +287,9 @@ class ResultStore:
 
 
 def _spans_snapshots(cell: Cell) -> bool:
-    """Whether a cell is of all snapshots at once, or of an encoder that no snapshot is of."""
-    return cell.key.place.step is None or cell.key.place.probe.endswith(RANDOM_ENCODER)
+    """Whether a cell is of all snapshots at once, of an encoder that no snapshot is of, or of weights."""
+    place = cell.key.place
+    return place.step is None or place.probe.endswith(RANDOM_ENCODER) or place.split == OF_WEIGHTS
 
 
 def _order(place: Place) -> tuple[str, int, str, int]:

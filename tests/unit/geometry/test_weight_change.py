@@ -63,9 +63,9 @@ def test_measures_equal_torch(shape: tuple[int, int]) -> None:
     assert found.effective_rank == pytest.approx(float(entropy.exp()), rel=1e-6)
     assert found.rank == int(torch.linalg.matrix_rank(D)) == min(shape)
     angles = scipy.linalg.subspace_angles(U0[:, :5].numpy(), U1[:, :5].numpy())
-    assert found.angle == pytest.approx(angles.max(), rel=1e-9)
-    assert found.overlap == pytest.approx(np.mean(np.cos(angles) ** 2), rel=1e-9)
-    assert found.intruders == int(((U1.T @ U0).abs().max(dim=1).values[:5] < 0.5).sum())
+    assert found.leading.angle == pytest.approx(angles.max(), rel=1e-9)
+    assert found.leading.overlap == pytest.approx(np.mean(np.cos(angles) ** 2), rel=1e-9)
+    assert found.leading.intruders == int(((U1.T @ U0).abs().max(dim=1).values[:5] < 0.5).sum())
 
 
 @pytest.mark.parametrize("rank", [1, 2, 5])
@@ -73,10 +73,11 @@ def test_a_planted_update_has_its_rank_and_its_intruders(rank: int) -> None:
     found = spectra(*planted((64, 48), rank, scale=40.0))
     assert found.rank == rank
     assert 1 <= found.stable_rank <= found.effective_rank + 1e-3 <= rank + 2e-3
-    assert found.intruders == rank  # far above all that was there, in directions of its own
+    assert found.leading.intruders == rank  # far above all that was there, in directions of its own
+    assert found.noise.intruders > rank  # as much noise changes every direction
     small = spectra(*planted((64, 48), rank, scale=1e-3))
-    assert (small.rank, small.intruders) == (rank, 0)
-    assert small.overlap > 0.999
+    assert (small.rank, small.leading.intruders) == (rank, 0)
+    assert small.leading.overlap > 0.999
 
 
 def test_distance_adds_up() -> None:
@@ -99,8 +100,10 @@ def test_degenerate_weights() -> None:
     with pytest.raises(ValueError, match="shapes differ"):
         distance(one, np.ones(5, np.float32))
     square = np.ones((4, 4), np.float32)
+    same = matrix_spectra(square, square)
+    assert (same.spectral, same.rank, same.leading.overlap, same.leading.intruders) == (0, 0, 1, 0)
+    assert math.isnan(same.stable_rank)
     for before, after, why in (
-        (square, square, "did not change"),
         (0 * square, square, "all of it is 0"),
         (one, one + 1, "no matrix"),
     ):
@@ -151,7 +154,7 @@ def test_lora_merged_by_peft_has_its_rank_and_as_many_intruders_as_peft_finds() 
         name = f"{i}.weight"
         found = spectra(before[name].numpy(), merged[name].numpy())
         assert found.rank == 3
-        assert found.intruders == (0 if "No intruders" in line else int(line.rsplit(" ", 1)[1])), line
+        assert found.leading.intruders == (0 if "No intruders" in line else int(line.rsplit(" ", 1)[1])), line
     assert any("Intruders" in line and "No" not in line for line in said)
 
 
@@ -171,9 +174,8 @@ def test_two_mappings_are_compared_by_block_and_label() -> None:
     assert found.unmatched == ("more",)
     assert [key for key, one in found.distances.items() if one.change] == [(2, "mlp.up")]
     assert found.share(found.distances[2, "mlp.up"]) == 1
-    assert list(found.matrices(1)) == [("mlp.up", "layers.0.fc1.weight")]
-    with pytest.raises(UndefinedMeasureError, match="no weight changed"):
-        model_change(before, before).share(found.total)
+    assert found.matrices(1) == {"mlp.up": "layers.0.fc1.weight"}
+    assert math.isnan(model_change(before, before).share(found.total))
     with pytest.raises(UndefinedMeasureError, match=r"norm\.weight has another shape"):
         model_change(before, before | {"norm.weight": np.ones(3)})
     with pytest.raises(UndefinedMeasureError, match="no weight in common"):

@@ -1,4 +1,4 @@
-from closerlook.results.example_texts import Piece, marked, one_line
+from closerlook.results.example_texts import Piece, marked, shortened
 
 SENTENCE = "It was sent from New\u00a0York to Rome"
 
@@ -24,11 +24,12 @@ def test_without_a_sentence_the_form_stands_for_the_example() -> None:
     assert marked("s/x", "s", "whole", "") == [Piece("whole", False)]
 
 
-def test_one_line_keeps_the_marked_word_in_sight() -> None:
+def test_a_long_text_is_cut_around_the_marked_word() -> None:
     pieces = marked("s/30", "s", "word", " ".join(["a"] * 30 + ["word"] + ["b"] * 30))
-    line = one_line(pieces, length=40)
-    assert len(line) == 40
-    assert "[word]" in line
-    assert line[0] == line[-1] == "…"
-    assert one_line(marked("s/3", "s", "from", SENTENCE), length=60).count("[from]") == 1
-    assert one_line([Piece("short", False)], length=40) == "short"
+    cut = shortened(pieces, 40)
+    text = "".join(piece.text for piece in cut)
+    assert len(text) == 40
+    assert Piece("word", True) in cut
+    assert text[0] == text[-1] == "…"
+    assert shortened(pieces, 1000) == pieces
+    assert shortened([Piece("abcdef", False)], 4) == [Piece("abc…", False)]
