@@ -63,11 +63,11 @@ def build_space_page(run: RunDir, path: Path) -> Path | None:
         "witnesses": any(bool(witness) for _, witness in told_of.values()),
         "words": run.info().level != "sentence",
     }
-    write_text(path, _render(run, film, meta, blocks))
+    write_text(path, _render(run, film, meta, blocks, len(reader.steps)))
     return path
 
 
-def _render(run: RunDir, film: Film, meta: dict[str, Any], blocks: dict[str, str]) -> str:
+def _render(run: RunDir, film: Film, meta: dict[str, Any], blocks: dict[str, str], n_snapshots: int) -> str:
     return render_page(
         "space.html.j2",
         {"script": "\n".join(map(asset, _SCRIPTS))},
@@ -75,12 +75,12 @@ def _render(run: RunDir, film: Film, meta: dict[str, Any], blocks: dict[str, str
         info=run.info(),
         meta=in_script(json.dumps(meta, separators=(",", ":"), ensure_ascii=False, allow_nan=False)),
         blocks=blocks,
-        remarks=_left_out(film, meta),
+        remarks=_left_out(film, meta, n_snapshots),
         asked=_asked(meta),
     )
 
 
-def _left_out(film: Film, meta: dict[str, Any]) -> list[str]:
+def _left_out(film: Film, meta: dict[str, Any], n_snapshots: int) -> list[str]:
     """What the page does not show."""
     remarks = [
         f"Of {counted(split['stored'], 'example')} of {split['name']}, {split['drawn']:,} are shown, drawn by label in "
@@ -90,7 +90,14 @@ def _left_out(film: Film, meta: dict[str, Any]) -> list[str]:
     ]
     if film.left_out:
         layers = ", ".join(map(str, film.left_out))
-        remarks.append(f"Layers {layers} were probed at other snapshots than the others: run probe.py on all layers.")
+        remarks.append(
+            f"Layers {layers} have pictures of other snapshots, and are not shown: run probe.py on all layers."
+        )
+    if (shown := len(meta["snapshots"])) < n_snapshots:
+        remarks.append(
+            f"Of {counted(n_snapshots, 'snapshot')}, {shown} are shown, evenly chosen (probe.film.max_snapshots), "
+            "or those that were there when it was probed."
+        )
     return remarks
 
 
