@@ -72,6 +72,7 @@ class TrainConfig:
         seed: Seeds weights of the head, order of the data and dropout.
         ckpt_path: Checkpoint to resume from; null resumes an interrupted run by itself.
         overwrite: Delete what an earlier run left in the same directory.
+        export: Write the tuned model as a folder of transformers, ``<run_dir>/model``.
         estimate: Measure a few batches, print what the job takes (time, memory, disk), and do nothing.
         sweep: How a sweep goes about its jobs.
         tags: Tags of the run.
@@ -92,6 +93,7 @@ class TrainConfig:
     seed: int = 0
     ckpt_path: str | None = None
     overwrite: bool = False
+    export: bool = True
     estimate: bool = False
     sweep: SweepSettings = field(default_factory=SweepSettings)
     tags: list[str] = field(default_factory=list)
@@ -158,6 +160,8 @@ class ProbeConfig:
         runs: Instead of a run: join all runs below this directory into tables, claims and figures.
         each: With ``runs``: first probe every finished run, then join. A ``study`` sets it.
         select: With ``runs``: only runs whose path has this text in it; ``*`` stands for any text.
+        serve: With ``runs``: show them on a local page that fills while they are trained.
+        port: The page's port on this machine; 0 = a free one.
         dashboards: With ``runs``: ``dry_run`` writes the W&B workspace and report as JSON, ``save`` sends them.
         vectors: Instead of a run: your own vectors (.npy, .npz, .parquet, .safetensors).
         labels: Labels of ``vectors``, one a line (.txt) or an array; null when the file holds them.
@@ -197,6 +201,8 @@ class ProbeConfig:
     runs: str | None = None
     each: bool = False
     select: str | None = None
+    serve: bool = False
+    port: int = 8765
     dashboards: Any = None
     vectors: str | None = None
     labels: str | None = None
@@ -231,7 +237,7 @@ _WITHOUT_EFFECT = {
     "task": ("data_dir", "download"),  # the files themselves are in the run's checksums
 }
 _NOT_IN_NAME = re.compile(
-    r"^(task|model|seed|overwrite|ckpt_path|estimate|tags|run_dir|variant)$"
+    r"^(task|model|seed|overwrite|export|ckpt_path|estimate|tags|run_dir|variant)$"
     r"|^(sweep|logger|paths|hydra)([.@/].*)?$"
     r"|^trainer\.(enable_progress_bar|enable_model_summary|default_root_dir|log_every_n_steps)$"
     r"|^callbacks\.progress(\..*)?$|^task\.(data_dir|download|name)$|^model\.name$"

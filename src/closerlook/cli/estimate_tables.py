@@ -82,6 +82,8 @@ def print_estimate(found: Estimate, run_dir: Path) -> None:
     grid.add_row("  time", duration(found.snapshot_s), f"{found.forward_ms:.2f} ms an example, {n_stored:,} examples")
     grid.add_row("  disk", size(found.n_snapshots * found.snapshot_bytes), f"{size(found.snapshot_bytes)} a snapshot")
     grid.add_row("checkpoints", size(found.checkpoint_bytes), "best and last; weights and optimizer")
+    if found.model_bytes:
+        grid.add_row("exported model", size(found.model_bytes), "for transformers; export=false leaves it out")
     if found.peak_bytes is not None:
         grid.add_row("GPU memory", size(found.peak_bytes), "most in use during the updates measured")
     for probe in found.probes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,8 @@ def print_training(outcome: TrainOutcome) -> None:
         if (trained := trained_share(outcome.info)) is not None:
             console.print(f"  method:        {trained}")
         console.print(f"  run directory: {escape(str(run_dir))}", soft_wrap=True)
+    if outcome.model is not None:
+        console.print(f"  model:         {escape(str(_short(outcome.model)))}", soft_wrap=True)
     following = command("probe", [override("run_dir", run_dir)])
     console.print(f"  next:          [bold]{escape(following)}[/bold]", soft_wrap=True)
 
@@ -88,6 +91,8 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
         change = f"{models[0].name} → {models[-1].name}" if models else "before → after tuning"
         print_summary(outcome.table, escape(f"{title}: {change}"), console)
     print_weights(console, outcome.table, title)
+    for line in _flips(outcome):
+        console.print(f"  {escape(line)}")
     found = outcome.probes
     kept = f", {found.n_kept} kept from before" if found.n_kept else ""
     console.print(f"  {found.n_computed} cells computed in {found.seconds:.1f} s{kept}")
@@ -97,6 +102,16 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
     if outcome.report is not None:
         console.print(f"  report:  [bold]{escape(str(outcome.report))}[/bold]  (open it in a browser)", soft_wrap=True)
     _print_dashboards(console, outcome.run.root)
+
+
+def _flips(outcome: ProbeRunOutcome) -> Iterator[str]:
+    """How many predictions flipped from the first tuned head to the last, a line a split, where heads were compared."""
+    rows = outcome.table[(outcome.table.measure == m.PREDICTION_AGREEMENT) & outcome.table.value.notna()]
+    for split, found in rows.groupby("split"):
+        last = found.sort_values("step").iloc[-1]
+        n = int(last["n"])
+        flipped = round((1 - float(last["value"])) * n)
+        yield f"{split}: {flipped:,} of {n:,} predictions flipped (show=flipped splits=[{split}] lists them)"
 
 
 def _print_dashboards(console: Console, run_dir: Path) -> None:

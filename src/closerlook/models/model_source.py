@@ -14,6 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from closerlook.files import sha256_of
 from closerlook.models.encoder_settings import ModelSettings
 from closerlook.models.model_error import ModelError
+from closerlook.results.run_dir import MODEL_FOLDER, RUN_FILE, RunDir
 
 CONFIG_FILE = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -113,6 +114,8 @@ def _checked(folder: Path, settings: ModelSettings) -> Path:
     if folder.suffix == ".gguf":
         return folder
     folder = _with_configuration(folder)
+    if folder.name == MODEL_FOLDER and (folder.parent / RUN_FILE).is_file():
+        RunDir(folder.parent).whole_model()  # what the run ended with, not what is left of an earlier one
     for path in folder.iterdir():
         if path.is_file() and path.stat().st_size < 1024 and path.read_bytes().startswith(_LFS_HEAD):
             raise ModelError(

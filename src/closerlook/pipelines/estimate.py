@@ -80,6 +80,7 @@ class Estimate:
         snapshot_s: Seconds of all snapshots.
         snapshot_bytes: Bytes of one snapshot.
         checkpoint_bytes: Bytes of all checkpoints that are kept.
+        model_bytes: Bytes of the exported model.
         peak_bytes: Most GPU memory in use while training; None on a CPU.
         probes: The default probes, on one core.
     """
@@ -97,6 +98,7 @@ class Estimate:
     snapshot_s: float
     snapshot_bytes: int
     checkpoint_bytes: int
+    model_bytes: int
     peak_bytes: int | None
     probes: tuple[ProbeEstimate, ...]
 
@@ -107,8 +109,8 @@ class Estimate:
 
     @property
     def disk_bytes(self) -> int:
-        """Bytes of all snapshots and checkpoints."""
-        return self.n_snapshots * self.snapshot_bytes + self.checkpoint_bytes
+        """Bytes of all snapshots, checkpoints and the exported model."""
+        return self.n_snapshots * self.snapshot_bytes + self.checkpoint_bytes + self.model_bytes
 
 
 def estimate(config: TrainConfig) -> Estimate:
@@ -161,6 +163,7 @@ def estimate(config: TrainConfig) -> Estimate:
         snapshot_s=forward_s * n_snapshots / processes,
         snapshot_bytes=n_stored * module.encoder.n_features * len(layers) * itemsize,
         checkpoint_bytes=_checkpoint_bytes(module) * (2 if "validation" in data.splits else 1),
+        model_bytes=sum(4 * p.numel() for p in module.parameters()) if config.export else 0,
         peak_bytes=timed.peak_bytes,
         probes=_time_probes(space, n_snapshots),
     )

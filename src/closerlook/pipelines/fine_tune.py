@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from closerlook.callbacks.history_logger import HistoryLogger
 from closerlook.callbacks.snapshot import RunSnapshots
@@ -21,10 +22,12 @@ from closerlook.config import TrainConfig, as_yaml
 from closerlook.data.tasks import load_corpus
 from closerlook.errors import UserError
 from closerlook.interruption import Interrupted, hand_over, interrupt, on_signals
+from closerlook.models.export import Exported
 from closerlook.models.finetuning_module import FineTuningModule
 from closerlook.models.model_source import local_checksums
 from closerlook.models.tuning_method import WeightCounts, count_weights
 from closerlook.pipelines.build import Built, build
+from closerlook.pipelines.export import export, withdraw
 from closerlook.pipelines.fit import Listeners, check_nodes, fit, make_trainer, step_of
 from closerlook.pipelines.instances import make
 from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
@@ -65,6 +68,7 @@ class TrainOutcome:
         n_snapshots: Snapshots on disk.
         score: The last validation accuracy; None without a validation split.
         skipped: The run was finished before with the same settings.
+        model: The tuned model as a folder of transformers; None when none was written.
     """
 
     run_dir: Path
@@ -75,6 +79,7 @@ class TrainOutcome:
     n_snapshots: int = 0
     score: float | None = None
     skipped: bool = False
+    model: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,7 @@ def _fit(
         if leads:
             info = _same_inputs(info, run, checkpoint)
             run.unseal(run.history_file, run.last_checkpoint)
+            withdraw(run)
             run.save_info(info)
             run.save_config(as_yaml(config))
             if "fork" in str(config.trainer.get("strategy")):
@@ -236,15 +242,30 @@ def _fit(
         snapshots = [c for c in trainer.callbacks if isinstance(c, RunSnapshots)]  # type: ignore[attr-defined]
         if snapshots and leads:
             log_snapshots(loggers, run.root, info)
+        scores = {key: float(value) for key, value in tested[0].items()} if tested else {}
+        exported = None
+        if leads and config.export:
+            exported = _export(config, run, parts, trainer, scores)
     return TrainOutcome(
         run_dir=run.root,
         info=run.info(),
-        metrics={key: float(value) for key, value in tested[0].items()} if tested else {},
+        metrics=scores,
         seconds=seconds,
         snapshot_seconds=sum(c.seconds for c in snapshots),
         n_snapshots=len(list(run.snapshots.glob("step-*"))),
         score=_score(run),
+        model=run.model if exported else None,
     )
+
+
+def _export(
+    config: TrainConfig, run: RunDir, parts: Parts, trainer: pl.Trainer, scores: dict[str, float]
+) -> Exported | None:
+    """Export the tuned model, unless its weights are spread over several devices."""
+    if not isinstance(trainer.strategy, (SingleDeviceStrategy, DDPStrategy)):
+        log.warning("the tuned model is not exported: %s spreads its weights", type(trainer.strategy).__name__)
+        return None
+    return export(run, config, parts.built, parts.module, run.info(), scores)
 
 
 def _prepare_wandb_for_forks() -> None:

@@ -20,7 +20,7 @@ from closerlook.config import TrainConfig, identity, stored
 from closerlook.locks import HeldError, locked
 from closerlook.redaction import redact
 from closerlook.results.run import RunError, RunState
-from closerlook.results.run_dir import RunDir
+from closerlook.results.run_dir import MODEL_WRITING, RunDir
 
 log = logging.getLogger(__name__)
 
@@ -178,12 +178,14 @@ def discard_temporaries(run: RunDir) -> None:
     for folder in (run.root, run.checkpoints, run.results, run.snapshots):
         for path in folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
+    shutil.rmtree(run.root / MODEL_WRITING, ignore_errors=True)
 
 
 _OWN = {
     "checkpoints": ("*.ckpt", ".*.tmp"),
     "snapshots": ("step-*", ".writing-*", "examples", ".*.tmp"),
     "results": ("cells.jsonl", "results.parquet", "arrays", "made.json", ".lock*", ".*.tmp"),
+    "model": ("*.json", "*.safetensors", "README.md", "1_Pooling", "tokenizer*", "vocab*", "merges*", "*.jinja"),
     "wandb": ("run-*", "offline-run-*", "latest-run", "debug*.log", "data", "cache", "artifacts", "settings"),
 }
 """What closerlook and W&B write into the folders of a run; whatever else is there is the user's."""

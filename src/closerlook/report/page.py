@@ -28,16 +28,9 @@ def render(name: str, parts: Iterable[Section], **content: Any) -> str:
         parts: Sections with the figures.
         **content: What else the template shows; functions are filters of the template, too.
     """
-    environment = Environment(
-        loader=PackageLoader("closerlook.report", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
     tools: dict[str, Any] = {"name_of": name_of, "counted": counted, "redact": redact}
     tools |= {"number": lambda value, measure: number_text(measure, value), "about": MEASURES.get}
+    environment = templates()
     environment.filters |= tools | {key: value for key, value in content.items() if callable(value)}
     scripts = {"plotly": str(get_plotlyjs()), "page": asset("page.js")}
     sections = list(parts)
@@ -48,9 +41,21 @@ def render(name: str, parts: Iterable[Section], **content: Any) -> str:
         "figures": figures_json(sections),
         "style": asset("page.css"),
         "scripts": scripts,
-        "csp": " ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values()),
+        "csp": " ".join(f"'sha256-{script_digest(script)}'" for script in scripts.values()),
     }
     return environment.get_template(name).render(page | tools | content)
+
+
+def templates() -> Environment:
+    """The templates in ``assets``: whatever comes from data is escaped, and characters that nobody sees are shown."""
+    return Environment(
+        loader=PackageLoader("closerlook.report", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
 
 
 def _shown(value: Any) -> Any:
@@ -71,6 +76,6 @@ def figures_json(parts: Iterable[Section]) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _sha256(script: str) -> str:
+def script_digest(script: str) -> str:
     """Digest of a script for the page's content security policy: no other script may run."""
     return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

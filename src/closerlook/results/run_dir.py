@@ -18,6 +18,9 @@ from closerlook.results.tables import example_rows, numbers_of
 
 RUN_FILE = "run.json"
 CROSS_FOLDER = "cross"
+MODEL_FOLDER = "model"
+MODEL_WRITING = ".model.writing"
+"""Where an export is until it is whole."""
 _AGAIN = "Run train.py again with overwrite=true"
 _OLD_NAME = re.compile(r"^seed-\d+(?:__(?P<variant>.+))?$")
 
@@ -30,6 +33,7 @@ class RunDir:
 
         run.json  config.yaml  state.json  checksums.json  metrics.csv  .lock
         checkpoints/last.ckpt  best.ckpt
+        model/                 the tuned encoder for transformers
         snapshots/             hidden states, see closerlook.representations
         results/               cells.jsonl, results.parquet, arrays/
         report.html  space.html
@@ -90,6 +94,11 @@ class RunDir:
     def last_checkpoint(self) -> Path:
         """The checkpoint that an interrupted run goes on from, and that holds the tuned encoder of a finished one."""
         return self.checkpoints / "last.ckpt"
+
+    @property
+    def model(self) -> Path:
+        """The tuned encoder as a folder of transformers, see :meth:`whole_model`."""
+        return self.root / MODEL_FOLDER
 
     @property
     def snapshots(self) -> Path:
@@ -314,6 +323,24 @@ class RunDir:
                 "written. Put the old file back; if you changed it on purpose, delete its line in "
                 f"{self.checksums_file.name}, and the line 'checksum'"
             )
+
+    def whole_model(self) -> Path:
+        """The exported model's folder, when it holds the files that were written when the run ended.
+
+        Raises:
+            RunError: The run has exported none, or a file of it is gone or another one.
+        """
+        names = [name for name in self._seals() if name.startswith(f"{MODEL_FOLDER}/")]
+        missing = [name for name in names if not (self.root / name).is_file()]
+        if missing or not names:
+            what = f"{missing[0]} is gone" if missing else f"{self.checksums_file.name} knows of no model"
+            raise RunError(
+                f"{self.model} is not the model that the run exported: {what}. Run the same train.py command again "
+                "with overwrite=true, or copy the folder elsewhere to use it as it is"
+            )
+        for name in names:
+            self.require_intact(self.root / name)
+        return self.model
 
     def _seals(self) -> dict[str, str]:
         try:

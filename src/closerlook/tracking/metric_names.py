@@ -11,6 +11,7 @@
 ``charts/<split>/layer_06/<name>``           tables and figures over all snapshots
 ``layers/<split>/<measure>``                 charts of a measure against the layer, one line a snapshot
 ``tables/spaces``, ``tables/measures``       all measures of spaces with the layer as a column; what they mean
+``tables/examples``                          a few hundred examples: text, label, place at each snapshot, witness or not
 ``before/...``, ``after/...``, ``change/...``  summary values of ``probe/`` series: ``before/train/layer_06/n_clusters``
 ===========================================  =========================================================
 
@@ -38,6 +39,7 @@ MIN_DISTANCE_LINES = "min_distance_by_label"
 CENTROID_PATHS = "centroid_paths"
 SPACES_TABLE = "tables/spaces"
 ABOUT_TABLE = "tables/measures"
+EXAMPLES_TABLE = "tables/examples"
 WEIGHT_MAP = "weights/map"
 WEIGHT_TABLE = "weights/matrices"
 

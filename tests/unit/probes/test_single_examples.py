@@ -1,5 +1,9 @@
 """Suspected label errors, who moved, and the way of both from stored snapshots to terminal, files and report."""
 
+import dataclasses
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +11,7 @@ import pytest
 from closerlook import measures as m
 from closerlook.cli.show_tables import print_examples
 from closerlook.config import ProbeConfig
+from closerlook.pipelines.example_sample import example_sample
 from closerlook.pipelines.probe_run import publish
 from closerlook.probes.label_distances import DirectProbeAnalysis
 from closerlook.probes.movement import MovementAnalysis, follow, head_readings
@@ -23,6 +28,8 @@ from closerlook.results.movement import courses
 from closerlook.results.readings import ReadingPlace, ReadingSeries, rank_suspects
 from closerlook.results.run import RunError, RunInfo
 from closerlook.results.run_dir import RunDir
+from closerlook.tracking.log_results import log_probed_run
+from closerlook.tracking.wandb_settings import WandbSettings
 
 STEPS, N, D = (0, 5, 10), 90, 6
 LABELS = np.array(["noun", "verb", "<b>x</b>"])[np.arange(N) % 3]
@@ -216,6 +223,26 @@ def test_files_hold_the_same_with_texts(run: RunDir) -> None:
     assert len(suspects) == 2 * N
     assert set(moved["split"]) == {"train", "test"}
     assert not run.load().table["measure"].isin([m.WITNESSES, m.HELD_OUT_READING, m.EXAMPLE_MOVEMENT]).any()
+
+
+def test_a_table_of_some_examples_goes_to_wandb(run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    results = run.load()
+    sample = example_sample(run, results, 12)
+    assert sample.groupby("update").size().to_dict() == dict.fromkeys(STEPS, 12)
+    assert sample.groupby("update")["label"].value_counts().unique().tolist() == [4]
+    assert sample["text"].str.match(r"the \*w\d+\* <i>here</i>").all()
+    assert np.isfinite(sample[["x", "y", "witness", "log_odds", "suspect_rank"]].to_numpy()).all()
+    moved = sample.groupby("example_id")[["x", "y"]].agg(np.ptp).to_numpy()
+    assert (moved > 0).any(axis=1).all()
+    copy = dataclasses.replace(results, run_dir=tmp_path)
+    log_probed_run(WandbSettings(), copy, {}, {}, sample)
+    (path,) = tmp_path.rglob("examples_*.table.json")
+    sent = json.loads(path.read_text(encoding="utf-8"))
+    assert sent["columns"][:5] == ["epoch", "update", "example_id", "text", "label"]
+    assert len(sent["data"]) == 36
+    assert example_sample(run, results, 0).empty
+    assert example_sample(RunDir(tmp_path), results, 12).empty  # no snapshots there
 
 
 def test_the_report_shows_them_escaped_with_the_word_marked(run: RunDir) -> None:
