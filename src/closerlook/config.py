@@ -160,6 +160,8 @@ class ProbeConfig:
         runs: Instead of a run: join all runs below this directory into tables, claims and figures.
         each: With ``runs``: first probe every finished run, then join. A ``study`` sets it.
         select: With ``runs``: only runs whose path has this text in it; ``*`` stands for any text.
+        serve: With ``runs``: show them on a local page that fills while they are trained.
+        port: The page's port on this machine; 0 = a free one.
         dashboards: With ``runs``: ``dry_run`` writes the W&B workspace and report as JSON, ``save`` sends them.
         vectors: Instead of a run: your own vectors (.npy, .npz, .parquet, .safetensors).
         labels: Labels of ``vectors``, one a line (.txt) or an array; null when the file holds them.
@@ -199,6 +201,8 @@ class ProbeConfig:
     runs: str | None = None
     each: bool = False
     select: str | None = None
+    serve: bool = False
+    port: int = 8765
     dashboards: Any = None
     vectors: str | None = None
     labels: str | None = None

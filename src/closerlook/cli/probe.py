@@ -67,6 +67,9 @@ def _run(config: ProbeConfig) -> None:
         raise RunError(f"got {' and '.join(chosen)}, expected one of {', '.join(_SOURCES)}: leave the others out")
     if config.runs is None and config.dashboards is not None:
         raise RunError(f"dashboards={config.dashboards} shows joined runs: add runs=<directory with runs below it>")
+    if config.serve:
+        _serve(config)
+        return
     if config.show is not None:
         from closerlook.cli.show_tables import print_examples
 
@@ -180,6 +183,24 @@ def _print_files(outcome: StudyOutcome) -> None:
     console.print(f"  results: {outcome.table_file}\n  claims:  {outcome.claims_file}")
     if outcome.page is not None:
         console.print(f"  page:    {outcome.page}  (open it in a browser)")
+
+
+def _serve(config: ProbeConfig) -> None:
+    """Show the runs on a local page until Ctrl-C."""
+    from functools import partial
+
+    from closerlook.cli.command_line import command
+    from closerlook.pipelines.serve import serve
+    from closerlook.results.run import RunError
+
+    if config.runs is None:
+        raise RunError("serve=true shows the runs below a directory: add runs=<that directory>, e.g. runs=runs")
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+
+    def say(address: str) -> None:
+        console.print(f"  {config.runs} at {address}\n  (open it in a browser of this machine; Ctrl-C ends it)")
+
+    serve(Path(config.runs), config.port, command=partial(command, "train"), ready=say)
 
 
 def _dashboards(config: ProbeConfig, outcome: StudyOutcome) -> None:

@@ -1,4 +1,4 @@
-"""``show=witnesses``, ``show=suspects``, ``show=moved``: single examples with their texts, in the terminal."""
+"""``show=witnesses``, ``suspects``, ``moved``, ``flipped``: single examples with their texts, in the terminal."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def print_examples(config: ProbeConfig) -> None:
     from closerlook.pipelines.show import choose
 
     chosen, console = choose(config), Console(highlight=False)
-    {"witnesses": _witnesses, "suspects": _suspects, "moved": _moved}[str(config.show)](console, chosen)
+    {"witnesses": _witnesses, "suspects": _suspects, "moved": _moved, "flipped": _flipped}[str(config.show)](
+        console, chosen
+    )
 
 
 def _witnesses(console: Console, chosen: Chosen) -> None:
@@ -193,6 +195,23 @@ def _moved(console: Console, chosen: Chosen) -> None:
             else "  when examples were learned is not known here: add probe=[suspects], or look at the last layer",
             style="dim",
         )
+
+
+def _flipped(console: Console, chosen: Chosen) -> None:
+    table = chosen.examples.flipped(chosen.split, chosen.steps[1])
+    if table is None:
+        return
+    rows = table if chosen.label is None else table[table["label"] == chosen.label]
+    names = {one.step: one.name for one in chosen.info.checkpoints}
+    way = " → ".join(names.get(step, f"update {step}") for step in table.attrs["steps"])
+    _title(console, chosen, f"{len(rows):,} of {table.attrs['n']:,} predictions flipped, {way}")
+    grid = _grid("label", "before", "after", ">KL", "example")
+    for _, row in rows.head(chosen.n_rows).iterrows():
+        grid.add_row(
+            *(_cell(row[name], _NAME) for name in ("label", "before", "after")), f"{row['kl']:.2f}", _text(row)
+        )
+    console.print(grid)
+    _left_out(console, len(rows), chosen.n_rows)
 
 
 def _by_label(table: pd.DataFrame) -> Table:

@@ -189,10 +189,10 @@ def _over_label_pairs(
     _, found = matrices([vector for one in complete.values() for vector in one])
     used = np.isfinite(found).any(axis=2).all(axis=0)
     found = found[:, used][:, :, used]
-    return _jackknifed(found.reshape(len(complete), -1, *found.shape[1:]), statistic, fisher=fisher)
+    return jackknifed(found.reshape(len(complete), -1, *found.shape[1:]), statistic, fisher=fisher)
 
 
-def _jackknifed(found: np.ndarray, statistic: PairStatistic, *, fisher: bool) -> Effect:
+def jackknifed(found: np.ndarray, statistic: PairStatistic, *, fisher: bool) -> Effect:
     """The effect from (n_seeds, n_matrices, n_labels, n_labels) distances, with pseudo-values as units."""
     n_labels = found.shape[-1]
     whole = [float(statistic(one, np.arange(n_labels)[None])[0]) for one in found]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from closerlook.study.main_table import MAIN_MEASURES, MainRow, StudySummary
+from closerlook.study.method_table import Beside, MethodRow
 from closerlook.study.verdicts import Claim, Finding
 from closerlook.study.wording import where
 
@@ -27,6 +28,16 @@ def claims_frame(claims: Sequence[Claim]) -> pd.DataFrame:
             for claim in claims
         ]
     )
+
+
+def methods_frame(summary: StudySummary) -> pd.DataFrame:
+    """One row a way of tuning; see :class:`closerlook.study.method_table.MethodRow`."""
+    return pd.json_normalize([_method_row(row) for row in summary.methods], sep="_")
+
+
+def _method_row(row: MethodRow) -> dict[str, object]:
+    plain = {name: value._asdict() if isinstance(value, Beside) else value for name, value in vars(row).items()}
+    return plain | {"accuracy": dict(zip(("before", "after"), row.accuracy, strict=True))}
 
 
 def findings_frame(claims: Sequence[Claim]) -> pd.DataFrame:

@@ -73,10 +73,6 @@ def update(encoder: PooledEncoder) -> None:
     ids = torch.arange(20, 32)[None]
     encoder.backbone(input_ids=ids).last_hidden_state.square().sum().backward()
     trained = [p for p in encoder.parameters() if p.requires_grad]
-    # DDP waits for the gradient of every weight
-    without = [name for name, p in encoder.named_parameters() if p.requires_grad and p.grad is None]
-    luke = ("entity_embeddings", "w2e_query", "e2w_query", "e2e_query")  # of its entities, which no text has
-    assert all(any(part in name for part in luke) for name in without)
     torch.optim.AdamW(trained, lr=1e-2).step()
 
 
