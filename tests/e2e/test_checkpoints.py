@@ -18,7 +18,8 @@ from closerlook.config import ProbeConfig, config_dir, register, typed
 from closerlook.models.model_error import ModelError
 from closerlook.pipelines.checkpoint_run import CheckpointRun, store_checkpoints
 from closerlook.pipelines.probe_run import probe
-from closerlook.representations.reader import SnapshotReader
+from closerlook.representations.reader import SnapshotReader, stored_examples
+from closerlook.results.example_tables import Examples
 from closerlook.results.run import RunError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")]
@@ -137,6 +138,33 @@ def test_a_trainers_folder_becomes_a_run_like_a_trained_one(models: Models, tmp_
     assert store(config).n_stored == 0
 
 
+def test_what_the_heads_say_and_which_examples_flipped(models: Models, tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    made = store(config_of(models, tmp_path / "out", models.base, models.trainer))
+    reader = SnapshotReader(made.run.snapshots)
+    assert reader.outputs(0, "test") is None  # an encoder alone
+    texts, tokenizer = list(reader.examples("test")["form"]), AutoTokenizer.from_pretrained(models.base)
+    said = {}
+    for step in (2, 4):
+        model = AutoModelForSequenceClassification.from_pretrained(models.trainer / f"checkpoint-{step}").eval()
+        with torch.no_grad():
+            expected = np.stack([model(**tokenizer(str(t), return_tensors="pt")).logits[0].numpy() for t in texts])
+        classes, scores = reader.outputs(step, "test") or (None, None)
+        assert list(classes) == sorted(TOPICS)
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+        said[step] = expected.argmax(axis=1)
+    table = probe(probing(made, "outputs")).table.set_index(["measure", "split", "step"])
+    assert table.value[m.PREDICTION_AGREEMENT, "test", 4] == pytest.approx((said[2] == said[4]).mean())
+    assert table.value[m.PREDICTION_KL, "test", 4] > 0
+    labels, answers = reader.labels("test"), np.array(sorted(TOPICS))[said[4]]
+    assert table.value[m.HEAD_ACCURACY, "test", 4] == pytest.approx((answers == labels).mean())
+    flipped = Examples(made.run.load().by_example, stored_examples(made.run.snapshots)).flipped("test")
+    assert flipped is not None
+    assert sorted(flipped["row"]) == np.flatnonzero(said[2] != said[4]).tolist()
+    assert flipped.attrs == {"n": len(texts), "steps": (2, 4)}
+
+
 def test_an_adapter_is_folded_into_its_base_which_comes_first(models: Models, tmp_path: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForSequenceClassification
@@ -155,6 +183,7 @@ def test_an_adapter_is_folded_into_its_base_which_comes_first(models: Models, tm
     assert np.abs(reader.vectors(1, "test", 2) - reader.vectors(0, "test", 2)).max() > 0.01
 
 
+@pytest.mark.slow
 def test_what_needs_common_coordinates_is_missing_with_its_reason(models: Models, tmp_path: Path) -> None:
     made = store(config_of(models, tmp_path / "out", models.base, models.wide, models.stranger))
     said = " ".join(made.info.notes)
@@ -181,6 +210,7 @@ def probing(made: CheckpointRun, probes: str, *more: str) -> ProbeConfig:
     return config
 
 
+@pytest.mark.slow
 def test_a_stopped_command_goes_on_and_other_weights_are_refused(models: Models, tmp_path: Path) -> None:
     copies = [tmp_path / name for name in ("a", "b")]
     for copy in copies:
@@ -202,6 +232,7 @@ def test_a_stopped_command_goes_on_and_other_weights_are_refused(models: Models,
         store(config)
 
 
+@pytest.mark.slow
 def test_every_model_is_checked_before_one_is_computed(models: Models, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(models.base, broken)

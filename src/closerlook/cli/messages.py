@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,8 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
         change = f"{models[0].name} → {models[-1].name}" if models else "before → after tuning"
         print_summary(outcome.table, escape(f"{title}: {change}"), console)
     print_weights(console, outcome.table, title)
+    for line in _flips(outcome):
+        console.print(f"  {escape(line)}")
     found = outcome.probes
     kept = f", {found.n_kept} kept from before" if found.n_kept else ""
     console.print(f"  {found.n_computed} cells computed in {found.seconds:.1f} s{kept}")
@@ -98,7 +101,19 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
     console.print(f"  results: {escape(str(outcome.table_file))}", soft_wrap=True)
     if outcome.report is not None:
         console.print(f"  report:  [bold]{escape(str(outcome.report))}[/bold]  (open it in a browser)", soft_wrap=True)
+    if outcome.space is not None:
+        console.print(f"  film:    [bold]{escape(str(outcome.space))}[/bold]  (every example)", soft_wrap=True)
     _print_dashboards(console, outcome.run.root)
+
+
+def _flips(outcome: ProbeRunOutcome) -> Iterator[str]:
+    """How many predictions flipped from the first tuned head to the last, a line a split, where heads were compared."""
+    rows = outcome.table[(outcome.table.measure == m.PREDICTION_AGREEMENT) & outcome.table.value.notna()]
+    for split, found in rows.groupby("split"):
+        last = found.sort_values("step").iloc[-1]
+        n = int(last["n"])
+        flipped = round((1 - float(last["value"])) * n)
+        yield f"{split}: {flipped:,} of {n:,} predictions flipped (show=flipped splits=[{split}] lists them)"
 
 
 def _print_dashboards(console: Console, run_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""``show=witnesses``, ``show=suspects``, ``show=moved``: single examples with their texts, in the terminal."""
+"""``show=witnesses``, ``suspects``, ``moved``, ``flipped``: single examples with their texts, in the terminal."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from closerlook.config import ProbeConfig
     from closerlook.pipelines.show import Chosen
 
+_SHORT = {LEARNED: "learned", FORGOTTEN: "forgot", NEVER: "never"}
 _N_OTHERS = 8
 _NAME, _WIDE = 14, 100
 _MOVED = (
@@ -36,7 +37,9 @@ def print_examples(config: ProbeConfig) -> None:
     from closerlook.pipelines.show import choose
 
     chosen, console = choose(config), Console(highlight=False)
-    {"witnesses": _witnesses, "suspects": _suspects, "moved": _moved}[str(config.show)](console, chosen)
+    {"witnesses": _witnesses, "suspects": _suspects, "moved": _moved, "flipped": _flipped}[str(config.show)](
+        console, chosen
+    )
 
 
 def _witnesses(console: Console, chosen: Chosen) -> None:
@@ -194,9 +197,26 @@ def _moved(console: Console, chosen: Chosen) -> None:
         )
 
 
+def _flipped(console: Console, chosen: Chosen) -> None:
+    table = chosen.examples.flipped(chosen.split, chosen.steps[1])
+    if table is None:
+        return
+    rows = table if chosen.label is None else table[table["label"] == chosen.label]
+    names = {one.step: one.name for one in chosen.info.checkpoints}
+    way = " → ".join(names.get(step, f"update {step}") for step in table.attrs["steps"])
+    _title(console, chosen, f"{len(rows):,} of {table.attrs['n']:,} predictions flipped, {way}")
+    grid = _grid("label", "before", "after", ">KL", "example")
+    for _, row in rows.head(chosen.n_rows).iterrows():
+        grid.add_row(
+            *(_cell(row[name], _NAME) for name in ("label", "before", "after")), f"{row['kl']:.2f}", _text(row)
+        )
+    console.print(grid)
+    _left_out(console, len(rows), chosen.n_rows)
+
+
 def _by_label(table: pd.DataFrame) -> Table:
     fates = (LEARNED, FORGOTTEN, NEVER) if "fate" in table else ()
-    grid = _grid("label", ">n", ">moved", ">own", ">path", ">kept", *(f">{fate.split()[0]}" for fate in fates))
+    grid = _grid("label", ">n", ">moved", ">own", ">path", ">kept", *(f">{_SHORT[fate]}" for fate in fates))
     for label, rows in table.groupby("label"):
         means = (
             number_text(m.CENTROID_DISPLACEMENT, rows[name].mean())

@@ -16,7 +16,7 @@ from torch import nn
 from closerlook.data.batching import Batch, ExampleTable
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
-from closerlook.representations.format import SnapshotError, TunedHead
+from closerlook.representations.format import Outputs, SnapshotError, TunedHead
 from closerlook.representations.writer import SnapshotWriter, publish, write_examples
 
 SPLITS = ("train", "test")
@@ -63,6 +63,7 @@ class Space:
         n_features: Length of a vector.
         head: The linear head that was tuned with the encoder, if there is one.
         coordinates: What the axes are, see :class:`closerlook.representations.format.Manifest`.
+        outputs: What a head of another kind says of the examples.
     """
 
     layers: tuple[int, ...]
@@ -71,6 +72,7 @@ class Space:
     n_features: int
     head: TunedHead | None = None
     coordinates: str = ""
+    outputs: Outputs | None = None
 
 
 @contextmanager
@@ -148,6 +150,7 @@ def store_space(
     process: Process | None = None,
     head: TunedHead | None = None,
     coordinates: str = "",
+    outputs: Outputs | None = None,
     on_texts: Callable[[int], object] = lambda n_texts: None,
 ) -> None:
     """Store one snapshot of an encoder.
@@ -164,6 +167,7 @@ def store_space(
         process: Which of several processes this is; None = the only one.
         head: The linear head that is tuned with the encoder.
         coordinates: What the axes are, where not those of all snapshots.
+        outputs: What a head of another kind says of the examples.
         on_texts: Called with the number of texts after each batch: a progress bar.
 
     Raises:
@@ -171,7 +175,7 @@ def store_space(
     """
     process = process or Process()
     sizes = {split: len(positions) for split, positions in chosen.items()}
-    space = Space(layers, dtype, sizes, encoder.n_features, head, coordinates)
+    space = Space(layers, dtype, sizes, encoder.n_features, head, coordinates, outputs)
     chunks = _vectors(encoder, data, chosen, layers, batch_size, process, on_texts)
     store_vectors(root, moment, space, chunks, process)
 
@@ -221,6 +225,7 @@ def store_vectors(root: Path, moment: Moment, space: Space, chunks: Chunks, proc
             n_parts=process.count,
             head=space.head,
             coordinates=space.coordinates,
+            outputs=space.outputs,
         )
     process.wait("closerlook-snapshot-published")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -186,8 +185,7 @@ def check_models(
                 _coordinates(source.name, loaded, lineages),
             )
         )
-        del loaded, encoder
-        gc.collect()
+        del loaded, encoder  # one model at a time
     _refuse_changed(found, before)
     _refuse_other_examples(found, corpus)
     found.notes += _warnings(found)

@@ -6,7 +6,6 @@ there, so the same command goes on after a kill, and takes in checkpoints that h
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from closerlook.config import ProbeConfig, folder_name
 from closerlook.data.corpus import Corpus
 from closerlook.data.tasks import load_corpus
 from closerlook.models.encoder import PooledEncoder
+from closerlook.models.head_outputs import head_outputs
 from closerlook.models.loading import load_encoder
 from closerlook.models.stored_space import Moment, choose_examples, store_examples, store_space
 from closerlook.pipelines.build import to_evaluate
@@ -146,8 +146,10 @@ def _compute(
     """Run the texts through one model, which is in memory as long as this takes."""
     settings = job.config.snapshot
     data = checked.tokenised[one.tokenised]
-    encoder = to_evaluate(PooledEncoder(load_encoder(one.settings), job.corpus.level, final_norm=settings.final_norm))
     chosen = choose_examples(data, settings.splits, settings.max_examples)
+    size = settings.batch_size or data.eval_batch_size
+    outputs = head_outputs(one.settings, job.corpus.level, data, chosen, size)  # gone before the encoder is loaded
+    encoder = to_evaluate(PooledEncoder(load_encoder(one.settings), job.corpus.level, final_norm=settings.final_norm))
     store_examples(job.run.snapshots, data, chosen)
     store_space(
         job.run.snapshots,
@@ -157,12 +159,11 @@ def _compute(
         chosen,
         layers=layers_of(settings, encoder.n_layers),
         dtype=settings.dtype,
-        batch_size=settings.batch_size or data.eval_batch_size,
+        batch_size=size,
         coordinates=one.coordinates,
+        outputs=outputs,
         on_texts=on_texts,
     )
-    del encoder
-    gc.collect()
 
 
 def _describe(job: _Job, checked: CheckedModels) -> RunInfo:

@@ -16,10 +16,20 @@ from closerlook.results.example_tables import Examples
 from closerlook.results.run import RunError, RunInfo
 from closerlook.results.run_dir import RunDir
 
-MEASURED = {"witnesses": m.WITNESSES, "suspects": m.HELD_OUT_READING, "moved": m.EXAMPLE_MOVEMENT}
+MEASURED = {
+    "witnesses": m.WITNESSES,
+    "suspects": m.HELD_OUT_READING,
+    "moved": m.EXAMPLE_MOVEMENT,
+    "flipped": m.PREDICTIONS,
+}
 """What can be shown, and the measure that it is drawn from."""
 
-_PROBES = {"witnesses": "witnesses", "suspects": "suspects,witnesses", "moved": "movement,suspects"}
+_PROBES = {
+    "witnesses": "witnesses",
+    "suspects": "suspects,witnesses",
+    "moved": "movement,suspects",
+    "flipped": "outputs",
+}
 
 
 @dataclass(frozen=True)

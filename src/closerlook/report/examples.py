@@ -25,6 +25,7 @@ from closerlook.results.movement import FORGOTTEN, LEARNED, NEVER
 from closerlook.results.run import RunResults
 from closerlook.results.run_dir import RunDir
 
+_N_FLIPPED = 40
 _TEXT_LENGTH = 180
 _N_TEXTS = 3
 _N_SUSPECTS = 40
@@ -86,6 +87,8 @@ class ExampleSections:
         suspects: By split, rows of the most doubted examples: columns and ``pieces``.
         moved: By ``layer|split``, lists of (title, rows).
         read_by: By ``layer|split``, who read right or wrong.
+        flipped: By split, the predictions that changed most from the first to the last head.
+        n_flipped: By split, how many changed, and of how many.
     """
 
     witnesses: dict[str, list[LabelWitnesses]]
@@ -93,6 +96,8 @@ class ExampleSections:
     suspects: dict[str, list[dict[str, Any]]]
     moved: dict[str, list[tuple[str, list[dict[str, Any]]]]]
     read_by: dict[str, str]
+    flipped: dict[str, list[dict[str, Any]]]
+    n_flipped: dict[str, str]
 
 
 def examples_of(results: RunResults) -> Examples:
@@ -108,12 +113,18 @@ def example_sections(examples: Examples) -> ExampleSections:
         f"{layer}|{split}": examples.moved(layer=layer, split=split) for layer, split in examples.movement_places()
     }
     known = {choice: table for choice, table in tables.items() if table is not None}
+    flipped = {split: found for split in examples.texts if (found := examples.flipped(split)) is not None}
     return ExampleSections(
         witnesses,
         left_out,
         {split: rows for split, rows in suspects.items() if rows},
         {choice: list(_lists(table)) for choice, table in known.items()},
         {choice: str(table["read_by"].iloc[0]) for choice, table in known.items()},
+        {
+            split: [_columns(row) | {"pieces": _pieces(row)} for _, row in found.head(_N_FLIPPED).iterrows()]
+            for split, found in flipped.items()
+        },
+        {split: _counts(found) for split, found in flipped.items()},
     )
 
 
@@ -180,6 +191,11 @@ def _cut(text: str, length: int = 120) -> str:
 
 def _pieces(row: pd.Series) -> list[Piece]:
     return shortened(marked(row["example_id"], row["text_id"], row["form"], row["context"]), _TEXT_LENGTH)
+
+
+def _counts(flipped: pd.DataFrame) -> str:
+    first, last = flipped.attrs["steps"]
+    return f"{len(flipped):,} of {flipped.attrs['n']:,} from step {first} to {last}"
 
 
 def _suspects(examples: Examples, split: str) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,7 @@ from closerlook.representations.format import (
     CONTEXT,
     HEAD_FILE,
     MANIFEST_FILE,
+    OUTPUTS_FILE,
     STEP_PREFIX,
     Manifest,
     Part,
@@ -161,6 +162,35 @@ class SnapshotReader:
         self._require_intact(path, checksum)
         with np.load(path, allow_pickle=False) as stored:
             return TunedHead(int(stored["layer"]), stored["classes"], stored["weights"], stored["bias"])
+
+    def outputs(self, step: int, split: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """What the tuned head says of the examples: (n_classes,) names, and (n_examples, n_classes) before the softmax.
+
+        From the file that a snapshot of a whole model has, or the linear head of our own trainings on its layer.
+
+        Returns:
+            None where there is no head.
+
+        Raises:
+            SnapshotError: A file is missing or differs from its checksum.
+        """
+        manifest = self._manifest(step)
+        if manifest.outputs:
+            path = self.root / step_folder(step) / OUTPUTS_FILE
+            self._require_intact(path, manifest.outputs)
+            with np.load(path, allow_pickle=False) as stored:
+                return stored["classes"].astype(str), stored[f"scores.{split}"]
+        head = self.head(step)
+        if head is None or not self.has(step, head.layer):
+            return None
+        return head.classes.astype(str), self.vectors(step, split, head.layer) @ head.weights.T + head.bias
+
+    def outputs_digest(self, step: int, split: str) -> str:
+        """Digest of what :meth:`outputs` gives; empty where there is no head."""
+        manifest = self._manifest(step)
+        if manifest.outputs or not manifest.head:
+            return manifest.outputs
+        return f"{manifest.head}-{self.checksum(step, split, manifest.layers[-1])}"
 
     def checksum(self, step: int, split: str, layer: int) -> str:
         """Digest of the stored vectors, as recorded when they were written."""

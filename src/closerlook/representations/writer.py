@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,9 @@ from closerlook.representations.format import (
     CONTEXT,
     HEAD_FILE,
     MANIFEST_FILE,
+    OUTPUTS_FILE,
     Manifest,
+    Outputs,
     Part,
     SnapshotError,
     TunedHead,
@@ -165,6 +168,7 @@ def publish(
     n_parts: int = 1,
     head: TunedHead | None = None,
     coordinates: str = "",
+    outputs: Outputs | None = None,
 ) -> Path:
     """Make a snapshot visible once all its parts are closed: manifest first, then one rename.
 
@@ -188,7 +192,17 @@ def publish(
     examples = {split: sha256_of(path) for split, path in tables.items() if path.exists()}
     checksum = "" if head is None else _write_head(temporary / HEAD_FILE, head)
     manifest = Manifest(
-        step, epoch, tuple(layers), dtype, n_features, n_examples, ordered, examples, checksum, coordinates
+        step,
+        epoch,
+        tuple(layers),
+        dtype,
+        n_features,
+        n_examples,
+        ordered,
+        examples,
+        checksum,
+        coordinates,
+        "" if outputs is None else _write_outputs(temporary / OUTPUTS_FILE, outputs),
     )
     write_sealed(temporary / MANIFEST_FILE, asdict(manifest))
     final = root / step_folder(step)
@@ -201,6 +215,13 @@ def publish(
 def _write_head(path: Path, head: TunedHead) -> str:
     """Store a head; returns its checksum."""
     np.savez(path, layer=np.array(head.layer), classes=head.classes, weights=head.weights, bias=head.bias)
+    return sha256_of(path)
+
+
+def _write_outputs(path: Path, outputs: Outputs) -> str:
+    """Store what a head says of the examples; returns the file's checksum."""
+    scores: dict[str, Any] = {f"scores.{split}": values for split, values in outputs.scores.items()}
+    np.savez(path, classes=outputs.classes, **scores)
     return sha256_of(path)
 
 

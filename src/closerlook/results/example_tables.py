@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -149,13 +150,43 @@ class Examples:
             table = table.join(courses(read[0], [place.step for place in read[0].places]))
         return table.assign(layer=layer, split=split, read_by=read[1] if read else "").join(texts[_TEXT])
 
+    def flipped(self, split: str, step: int | None = None) -> pd.DataFrame | None:
+        """The examples of which a later head says something else than the first, the largest change first.
+
+        Columns ``row, before, after`` (classes), ``kl`` (nats), ``split, step`` and those of texts; ``attrs["n"]`` is
+        the number of all examples, ``attrs["steps"]`` when the two heads were stored.
+
+        Args:
+            split: The split.
+            step: The later snapshot; None = the last one.
+
+        Returns:
+            None where no two heads were compared.
+        """
+        rows = self.found[(self.found["measure"] == m.PREDICTIONS) & (self.found["split"] == split)]
+        rows = rows if step is None else rows[rows["step"] == step]
+        if rows.empty:
+            return None
+        last = rows.sort_values("step").iloc[-1]
+        arrays, digest = unpack(last["note"])
+        texts = self.texts_of(split, digest).reset_index(drop=True)
+        classes = json.loads(arrays["classes"].tobytes())
+        at = np.flatnonzero(arrays["before"] != arrays["after"])
+        before, after = ([classes[i] for i in arrays[name][at]] for name in ("before", "after"))
+        table = pd.DataFrame({"row": at, "before": before, "after": after, "kl": arrays["kl"][at].astype(float)})
+        table = table.assign(split=split, step=int(last["step"])).join(texts[_TEXT], on="row")
+        table = table.sort_values("kl", ascending=False, kind="stable").reset_index(drop=True)
+        table.attrs |= {"n": len(texts), "steps": (int(arrays["first"][0]), int(last["step"]))}
+        return table
+
     def tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Everything as tables by name, for files: ``witnesses``, ``kept_apart``, ``suspects``, ``moved``."""
+        """Everything as tables by name, for files: witnesses, kept_apart, suspects, moved, flipped."""
         places: list[dict[str, Any]] = self.places(m.WITNESSES).to_dict("records")  # type: ignore[assignment]
         yield "witnesses", _together(self.witnesses(**place) for place in places)
         yield "kept_apart", _together(self.apart(**place) for place in places)
         yield "suspects", _together(self.suspects(split) for split in self.texts)
         yield "moved", _together(self.moved(layer=layer, split=split) for layer, split in self.movement_places())
+        yield "flipped", _together(self.flipped(split) for split in self.texts)
 
 
 def _about(pair: PairWitnesses) -> list[Any]:
