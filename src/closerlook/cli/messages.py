@@ -102,6 +102,8 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
     console.print(f"  results: {escape(str(outcome.table_file))}", soft_wrap=True)
     if outcome.report is not None:
         console.print(f"  report:  [bold]{escape(str(outcome.report))}[/bold]  (open it in a browser)", soft_wrap=True)
+    if outcome.space is not None:
+        console.print(f"  film:    [bold]{escape(str(outcome.space))}[/bold]  (every example)", soft_wrap=True)
     _print_dashboards(console, outcome.run.root)
 
 

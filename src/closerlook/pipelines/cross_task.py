@@ -227,7 +227,7 @@ def _forget(target: RunDir, *, keep_results: bool) -> None:
     for folder in (target.snapshots, *(() if keep_results else (target.results,))):
         if folder.is_dir():
             shutil.rmtree(folder)
-    for file in (target.info_file, target.config_file, target.checksums_file, target.report_file):
+    for file in (target.info_file, target.config_file, target.checksums_file, target.report_file, target.space_file):
         file.unlink(missing_ok=True)
 
 

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from hydra.utils import instantiate
 
 from closerlook.config import ProbeConfig, config_dir
+from closerlook.errors import UserError
 from closerlook.pipelines.example_files import write_example_files
 from closerlook.pipelines.known_cells import KnownCells
 from closerlook.pipelines.logging_targets import track_results
@@ -48,6 +49,7 @@ class ProbeRunOutcome:
         table: The rows of the cells that were asked for.
         probes: What was computed, what was kept and what failed.
         report: The HTML report; None when none was asked for.
+        space: The page of all examples; None when none was asked for, or they were not looked at (``probe=[film]``).
         table_file: The tidy table on disk.
     """
 
@@ -56,6 +58,7 @@ class ProbeRunOutcome:
     table: pd.DataFrame
     probes: ProbeOutcome
     report: Path | None
+    space: Path | None
     table_file: Path
 
 
@@ -95,9 +98,17 @@ def probe(config: ProbeConfig, watch: Watch | None = None) -> ProbeRunOutcome:
     done = probe_space(run, build_probes(config), config, watch or _unwatched)
     if done.outcome.failed and not len(done.store):
         raise RunError(_all_failed(done.outcome.failed))
-    results, report = publish(run, config, done.store)
+    published = publish(run, config, done.store)
     table = done.store.table(_shown(done.outcome.wanted, done.scope))
-    return ProbeRunOutcome(run, results, table, done.outcome, report, done.store.table_file)
+    return ProbeRunOutcome(
+        run,
+        published.results,
+        table,
+        done.outcome,
+        published.report,
+        published.space,
+        done.store.table_file,
+    )
 
 
 def probe_space(
@@ -190,23 +201,44 @@ def _reader(run: RunDir, *, required: bool) -> SnapshotReader | None:
         return None
 
 
-def publish(run: RunDir, config: ProbeConfig, store: ResultStore) -> tuple[RunResults, Path | None]:
-    """Write a run's table and report, and send its results to the loggers.
+class Published(NamedTuple):
+    """What was made of a run's cells.
 
-    Returns:
-        The results read back, and the report's path (None when none is wanted).
+    Attributes:
+        results: The results read back.
+        report: The report; None when none is wanted.
+        space: The page of all examples; None when none is wanted, or they were not looked at.
     """
+
+    results: RunResults
+    report: Path | None = None
+    space: Path | None = None
+
+
+def publish(run: RunDir, config: ProbeConfig, store: ResultStore) -> Published:
+    """Write a run's table, report and page of examples, and send its results to the loggers."""
     store.write_table()
-    results = run.load()
-    write_example_files(run, results)
-    report = None
+    made = Published(run.load())
+    write_example_files(run, made.results)
     if config.report:
         from closerlook.report import build_report  # with plotly, which takes a second to load
 
-        report = build_report(results, run.report_file)
-        store.record_made(report)
-    track_results(asdict(config), run.root, results)
-    return results, report
+        report = build_report(made.results, run.report_file)
+        made = made._replace(report=report, space=_space_page(run))
+        store.record_made(*filter(None, (report, made.space)))
+    track_results(asdict(config), run.root, made.results)
+    return made
+
+
+def _space_page(run: RunDir) -> Path | None:
+    """The page of all examples; what is wrong with it does not keep a run's numbers from being reported."""
+    from closerlook.report import build_space_page
+
+    try:
+        return build_space_page(run, run.space_file)
+    except UserError as error:
+        log.warning("%s is not written: %s", run.space_file, error)
+        return None
 
 
 def build_probes(config: ProbeConfig) -> list[Probe]:

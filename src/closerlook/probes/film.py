@@ -44,8 +44,8 @@ _NEIGHBOURS = {"joint": m.JOINT_PLANE_NEIGHBOURS, "own": m.OWN_PLANE_NEIGHBOURS}
 class FilmAnalysis(SpaceProbe):
     """Both pictures of all examples of a layer; one cell a layer, over all splits and an even choice of the snapshots.
 
-    The arrays of a cell: ``steps`` (T,); ``labels`` (n_labels,) the names that codes stand for; ``shares`` (2,) of the
-    joint plane's axes; and by split, n drawn examples of it:
+    The arrays of a cell: ``steps`` (T,); ``k``; ``labels`` (n_labels,) the names that codes stand for; ``shares`` (2,)
+    of the joint plane's axes; and by split, n drawn examples of it:
 
     - ``<split>.rows`` (n,) positions in the split;
     - ``<split>.joint``, ``<split>.own`` (T, n, 2) float32 coordinates in the unit of the space;
@@ -69,7 +69,7 @@ class FilmAnalysis(SpaceProbe):
     k: int = 10
     random_state: int = 0
     name: str = "film"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if self.max_positions < 1 or self.max_snapshots < 2 or not 1 <= self.k < NOT_MEASURED:
@@ -101,7 +101,7 @@ class FilmAnalysis(SpaceProbe):
         layer, steps = key.place.layer, self.steps(reader)
         joint, own = _planes(reader, layer, steps)
         labels = _labels(reader, steps)
-        arrays = {"steps": np.array(steps), "labels": labels, "shares": joint.shares}
+        arrays = {"steps": np.array(steps), "k": np.array(self.k), "labels": labels, "shares": joint.shares}
         rows: list[ResultRow] = []
         for split in reader.splits:
             drawn = self._drawn(reader, split, len(steps))

@@ -45,6 +45,7 @@ def render_report(results: RunResults) -> str:
         sentences=sentences(table, what=_what(results)),
         remarks=_remarks(results),
         n_snapshots=len(snapshots_of(table)),
+        film=bool((table["probe"] == "film").any()),
         measures=SUMMARY_MEASURES,
         summaries={split: summary_rows(table, split) for split in splits or ["train"]},
         labels={choice: rows for choice, rows in labels.items() if rows},
