@@ -69,10 +69,12 @@ def _refined(both, sign, weights):  # type: ignore[no-untyped-def]
 
 def _solved(system, right, solution):  # type: ignore[no-untyped-def]
     """Least squares by float64, its residuals in extended precision."""
-    Q, R = np.linalg.qr(system.astype(np.float64))
+    wide = system.shape[0] < system.shape[1]  # more points than their affine hull needs: the smallest change
+    Q, R = np.linalg.qr((system.T if wide else system).astype(np.float64))
     size = np.abs(np.diag(R))
-    if R.shape[0] < R.shape[1] or not size.min() > 1e-15 * size.max():
-        return solution  # more points than their affine hull needs: the weights have to do as they are
+    if not size.min() > 1e-15 * size.max():
+        return solution
     for _ in range(20):
-        solution = solution + np.linalg.solve(R, Q.T @ (right - system @ solution).astype(np.float64))
+        miss = (right - system @ solution).astype(np.float64)
+        solution = solution + (Q @ np.linalg.solve(R.T, miss) if wide else np.linalg.solve(R, Q.T @ miss))
     return solution
