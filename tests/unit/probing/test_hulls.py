@@ -231,7 +231,6 @@ def test_gap_in_a_direction_that_is_almost_flat(n: int, d: int, gap: float, rtol
 
 
 def test_solver_alone_runs_out_of_digits_on_flat_hulls() -> None:
-
     rng = np.random.default_rng(1)
     A, B = rng.normal(size=(300, 40)), rng.normal(size=(600, 40))
     A[:, -1], B[:, -1] = 5e-10, -5e-10
