@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from closerlook.config import TrainConfig, stored
@@ -81,9 +82,18 @@ def _tuned(run: RunDir, config: TrainConfig, info: RunInfo) -> EncoderWeights:
 
 
 def _existing(origin: CheckpointOrigin, *, trust_remote_code: bool) -> StepWeights:
-    model = ModelSettings(name=origin.name, source=origin.source, trust_remote_code=trust_remote_code)
-    if origin.source.startswith("package:"):
-        model = replace(model, source=None, package=origin.source.removeprefix("package:"))
+    source, revision = origin.base or origin.source, ""
+    if not Path(source).expanduser().exists():  # a hub id, perhaps with a revision
+        source, _, revision = source.partition("@")
+    model = ModelSettings(
+        name=origin.name,
+        source=source,
+        revision=origin.base_revision or revision or None,
+        adapter=origin.source if origin.base else None,
+        trust_remote_code=trust_remote_code,
+    )
+    if source.startswith("package:"):
+        model = replace(model, source=None, package=source.removeprefix("package:"))
     digest = origin.tensors or _digest(origin.source, origin.revision, origin.base, origin.base_revision)
 
     def load() -> EncoderWeights:

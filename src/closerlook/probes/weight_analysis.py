@@ -153,15 +153,15 @@ class VectorChange(OneSpaceProbe):
         return [key for key in super().cells(reader, scope) if key.place.step != scope.steps[0]]
 
     def _inputs(self, reader: SnapshotReader, step: int, split: str, layer: int, scope: Scope) -> tuple[str, ...]:
-        return reader.checksum(step, split, layer), reader.checksum(scope.steps[0], split, layer)
+        both = [step, scope.steps[0]] if reader.has(scope.steps[0], layer) else [step]
+        return tuple(reader.checksum(one, split, layer) for one in both)
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """The relative change, beside what one rounding of the stored number type would make."""
         at, (_, layer, split, step) = where(reader, key), key.place
-        before, after = (reader.vectors(one, split, layer) for one in (scope.steps[0], step or 0))
-        if before.shape != after.shape:
-            why = f"vectors of {before.shape[1]} and {after.shape[1]} numbers have no difference"
+        if why := reader.apart(scope.steps[0], step or 0, split, layer):
             return [ResultRow(*at, m.VECTOR_CHANGE, note=why)]
+        before, after = (reader.vectors(one, split, layer) for one in (scope.steps[0], step or 0))
         length = np.linalg.norm(before.astype(np.float64))
         if length == 0:
             return [ResultRow(*at, m.VECTOR_CHANGE, n=len(before), note="all vectors were 0 before")]

@@ -113,7 +113,7 @@ def _n_intruders(condition: Condition | None, seed: int) -> float:
     if condition is None or seed not in condition.probed:
         return math.nan
     table = condition.probed[seed]
-    rows = table[(table["measure"] == "intruder_dimensions") & (table["step"] == last_step(table))]
+    rows = table[(table["measure"] == m.INTRUDERS) & (table["step"] == last_step(table))]
     return float(rows["value"].sum()) if rows["value"].notna().any() else math.nan
 
 

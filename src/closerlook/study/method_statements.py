@@ -61,7 +61,7 @@ METHOD_STATEMENTS = (
         "less the means of each task and model",
         paper="Shuttleworth et al. 2024 (2410.21228): models with intruder dimensions forget more.",
         test=None,
-        advice=f"{_RUN} cross_task=all, with probe=[weights]",
+        advice=f"{_RUN} cross_task=all",
     ),
     Statement(
         key="lp_ft_drift",

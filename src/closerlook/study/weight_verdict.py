@@ -14,7 +14,7 @@ from closerlook.number_text import counted, number_text
 from closerlook.results.rows import OF_WEIGHTS
 
 STANDS_OUT = 3.0
-"""A block is named where its weights changed at least this many times as much, for their size, as any other's."""
+"""A block is named where its matrices changed at least this many times as much, for their size, as any other's."""
 
 _BEYOND_ROUNDING = 1.5
 _VECTOR_ROUNDINGS = 64
@@ -71,13 +71,14 @@ def weight_verdict(table: pd.DataFrame, step: int | None = None) -> WeightVerdic
         return WeightVerdict(at, (), None, None, "unknown", (f"The weights were not compared: {why}.",))
     rounding = _by_layer(blocks, "control")
     real = {block: one for block, one in changes.items() if one > _BEYOND_ROUNDING * rounding.get(block, 0.0)}
-    named = _standing_out(real)
+    scores = {block: one for block, one in _scores(weights).items() if block in real}
+    named = _standing_out(scores)
     moved = _by_layer(rows[rows["measure"] == m.VECTOR_CHANGE])
     limits = _by_layer(rows[rows["measure"] == m.VECTOR_CHANGE], "control")
     beyond = any(one > _VECTOR_ROUNDINGS * limits[layer] for layer, one in moved.items())
     function: Function = ("changed" if beyond else "kept") if moved else "unknown"
     said = (
-        _what_changed(changes, real, named),
+        _what_changed(changes, real, scores, named),
         _inside(weights, tuple(real), named),
         _what_moved(moved, named, function),
     )
@@ -91,11 +92,29 @@ def _by_layer(rows: pd.DataFrame, column: str = "value") -> dict[int, float]:
     return dict(zip(known.index.astype(int).tolist(), known.fillna(0.0).tolist(), strict=True))
 
 
-def _standing_out(real: dict[int, float]) -> int | None:
-    ordered = sorted(real, key=lambda block: -real[block])
+def _scores(weights: pd.DataFrame) -> dict[int, float]:
+    """By block, how far its attention, its MLP or its embeddings went for their size, whichever went furthest.
+
+    Not the block as a whole: in a small encoder its norms, which are near 1, outweigh all matrices. Norms and biases
+    count where no matrix changed at all: biases begin near 0 and go far for their size.
+    """
+    parts = weights[weights["label"] != ""].pivot_table(index=["layer", "label"], columns="measure", values="value")
+    parts = parts.reindex(columns=[m.WEIGHT_CHANGE, m.CHANGE_SHARE]).dropna()
+    parts = parts[parts[m.WEIGHT_CHANGE] > 0]
+    parts["before"] = parts[m.CHANGE_SHARE] / parts[m.WEIGHT_CHANGE] ** 2  # squared norm, in units of the change
+    kinds = parts.index.get_level_values("label").str.split(".").str[0]
+    sums = parts.groupby([parts.index.get_level_values("layer"), kinds])[[m.CHANGE_SHARE, "before"]].sum()
+    vectors = sums.index.get_level_values(1).isin(["norms", "biases"])
+    sums = sums if vectors.all() else sums[~vectors]
+    sizes = ((sums[m.CHANGE_SHARE] / sums["before"]) ** 0.5).groupby(level=0).max()
+    return dict(zip(sizes.index.astype(int).tolist(), sizes.tolist(), strict=True))
+
+
+def _standing_out(scores: dict[int, float]) -> int | None:
+    ordered = sorted(scores, key=lambda block: -scores[block])
     if len(ordered) < 2:
         return ordered[0] if ordered else None
-    return ordered[0] if real[ordered[0]] >= STANDS_OUT * real[ordered[1]] else None
+    return ordered[0] if scores[ordered[0]] >= STANDS_OUT * scores[ordered[1]] else None
 
 
 def block_name(block: int) -> str:
@@ -103,7 +122,9 @@ def block_name(block: int) -> str:
     return "the embeddings" if block == 0 else f"block {block}"
 
 
-def _what_changed(changes: dict[int, float], real: dict[int, float], named: int | None) -> str:
+def _what_changed(
+    changes: dict[int, float], real: dict[int, float], scores: dict[int, float], named: int | None
+) -> str:
     def size(block: int) -> str:
         return number_text(m.WEIGHT_CHANGE, real[block])
 
@@ -119,10 +140,10 @@ def _what_changed(changes: dict[int, float], real: dict[int, float], named: int 
         )
     if len(real) == 1:
         return f"The weights of {block_name(named)} changed alone, by {size(named)} of their size."
-    following = max((one for one in real if one != named), key=lambda one: real[one])
+    following = max((one for one in scores if one != named), key=lambda one: scores[one])
     return (
-        f"The weights of {block_name(named)} stand out: they changed by {size(named)} of their size, "
-        f"{real[named] / real[following]:.1f} times as much as those of {block_name(following)}, the next."
+        f"The weights of {block_name(named)} stand out: its matrices changed {scores[named] / scores[following]:.1f} "
+        f"times as much for their size as those of {block_name(following)}, the next."
     )
 
 
