@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from closerlook.config import ProbeConfig
     from closerlook.pipelines.show import Chosen
 
+_SHORT = {LEARNED: "learned", FORGOTTEN: "forgot", NEVER: "never"}
 _N_OTHERS = 8
 _NAME, _WIDE = 14, 100
 _MOVED = (
@@ -215,7 +216,7 @@ def _flipped(console: Console, chosen: Chosen) -> None:
 
 def _by_label(table: pd.DataFrame) -> Table:
     fates = (LEARNED, FORGOTTEN, NEVER) if "fate" in table else ()
-    grid = _grid("label", ">n", ">moved", ">own", ">path", ">kept", *(f">{fate.split()[0]}" for fate in fates))
+    grid = _grid("label", ">n", ">moved", ">own", ">path", ">kept", *(f">{_SHORT[fate]}" for fate in fates))
     for label, rows in table.groupby("label"):
         means = (
             number_text(m.CENTROID_DISPLACEMENT, rows[name].mean())

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from closerlook.figures.theme import LEGEND_ABOVE, PALETTE, new_figure, nothing_to_draw, short
 
-MOST_POINTS = 3000
+MOST_POINTS = 2000
 _FATES = ("right throughout", "learned", "forgotten", "never learned")
 _COLOURS = (PALETTE[4], PALETTE[2], PALETTE[5], PALETTE[1])
 
@@ -31,7 +31,7 @@ def data_map(moved: pd.DataFrame, *, title: str) -> go.Figure:
     for fate, colour in zip(_FATES, _COLOURS, strict=True):
         rows = shown[shown["fate"] == fate]
         if len(rows):
-            figure.add_scattergl(
+            figure.add_scatter(
                 x=rows["variability"].to_numpy(dtype=np.float32),
                 y=rows["confidence"].to_numpy(dtype=np.float32),
                 mode="markers",
