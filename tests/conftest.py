@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -34,6 +36,7 @@ def fixture_module() -> Callable[[str], ModuleType]:
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look there
         spec.loader.exec_module(module)
         return module
 
@@ -50,6 +53,18 @@ def digits_module(fixture_module: Callable[[str], ModuleType]) -> ModuleType:
 def digits_run(digits_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small real run of a perceptron on digits, built once and only read."""
     return digits_module.shared_run(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def film_module(fixture_module: Callable[[str], ModuleType]) -> ModuleType:
+    """The module that makes :func:`film_run`."""
+    return fixture_module("film_run")
+
+
+@pytest.fixture(scope="session")
+def film_run(film_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The RunDir of a small run, probed with ``probe=[film]``; only read."""
+    return film_module.build_run(tmp_path_factory.mktemp("film_run"))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import re
 import stat
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from omegaconf.errors import OmegaConfBaseException
 from closerlook.data.task_settings import TaskSettings
 from closerlook.errors import UserError
 from closerlook.models.encoder_settings import FineTuningSettings, ModelSettings, SnapshotSettings
+from closerlook.models.method_settings import MethodSettings, check_method
+from closerlook.redaction import redact
 
 
 @dataclass
@@ -59,6 +61,7 @@ class TrainConfig:
     Attributes:
         task: Which data.
         model: Which encoder.
+        method: What of it is trained.
         finetuning: How it is tuned.
         snapshot: What is stored of the space, and when.
         optimizer: A ``_partial_`` node that makes the optimizer.
@@ -69,6 +72,7 @@ class TrainConfig:
         seed: Seeds weights of the head, order of the data and dropout.
         ckpt_path: Checkpoint to resume from; null resumes an interrupted run by itself.
         overwrite: Delete what an earlier run left in the same directory.
+        export: Write the tuned model as a folder of transformers, ``<run_dir>/model``.
         estimate: Measure a few batches, print what the job takes (time, memory, disk), and do nothing.
         sweep: How a sweep goes about its jobs.
         tags: Tags of the run.
@@ -78,6 +82,7 @@ class TrainConfig:
 
     task: TaskSettings = field(default_factory=TaskSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    method: MethodSettings = field(default_factory=MethodSettings)
     finetuning: FineTuningSettings = field(default_factory=FineTuningSettings)
     snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
     optimizer: dict[str, Any] = field(default_factory=dict)
@@ -88,6 +93,7 @@ class TrainConfig:
     seed: int = 0
     ckpt_path: str | None = None
     overwrite: bool = False
+    export: bool = True
     estimate: bool = False
     sweep: SweepSettings = field(default_factory=SweepSettings)
     tags: list[str] = field(default_factory=list)
@@ -113,17 +119,49 @@ class CrossSettings:
 
 
 @dataclass
+class CheckpointTaskSettings(TaskSettings):
+    """The texts that run through ``checkpoints``: train.py's ``task``, without a default.
+
+    Attributes:
+        name: As there; empty = none was chosen.
+    """
+
+    name: str = ""
+
+
+@dataclass
+class CheckpointModelSettings(ModelSettings):
+    """How the models in ``checkpoints`` are read: train.py's ``model`` for all of them.
+
+    Attributes:
+        name: Name of the run in directories and dashboards; empty = made of the checkpoints' names.
+        source: The base of PEFT adapters, where it is not what their adapter_config.json names.
+        tokenizer: The tokenizer of checkpoints that hold none.
+    """
+
+    name: str = ""
+
+
+@dataclass
 class ProbeConfig:
     """Settings of probe.py.
 
     Attributes:
         run_dir: Directory of the run to probe, as train.py printed it.
+        checkpoints: Instead of a run: models that exist, in order, whose spaces are stored as a run's first: folders,
+            hub ids (``id@revision``), PEFT adapters, a Trainer's output folder with its ``checkpoint-*``, .gguf files,
+            names of ``conf/model``.
+        task: With ``checkpoints``: which data, as in train.py.
+        model: With ``checkpoints``: how they are read.
+        snapshot: With ``checkpoints``: what is stored of their spaces.
         cross_task: Probe another task's examples in the encoder that ``run_dir`` tuned (E5), e.g. ``ps_fxn``, or
             several: ``[pos,ps_fxn]``. With ``runs``, in each of the runs; ``all`` takes the tasks of those runs.
         cross: What is probed of another task's space.
         runs: Instead of a run: join all runs below this directory into tables, claims and figures.
         each: With ``runs``: first probe every finished run, then join. A ``study`` sets it.
         select: With ``runs``: only runs whose path has this text in it; ``*`` stands for any text.
+        serve: With ``runs``: show them on a local page that fills while they are trained.
+        port: The page's port on this machine; 0 = a free one.
         dashboards: With ``runs``: ``dry_run`` writes the W&B workspace and report as JSON, ``save`` sends them.
         vectors: Instead of a run: your own vectors (.npy, .npz, .parquet, .safetensors).
         labels: Labels of ``vectors``, one a line (.txt) or an array; null when the file holds them.
@@ -131,7 +169,11 @@ class ProbeConfig:
         as_released: With ``released_dir``: drop clusters of 5 points or fewer and write 0 for missing
             pairs, as the released code does.
         output_dir: Where results go: of ``vectors`` or ``released_dir``, of joined ``runs``, or of a ``run_dir`` that
-            cannot be written to; null = beside what is read.
+            cannot be written to; null = beside what is read. With ``checkpoints``: the run directory that is made (in
+            a sweep, the folder of all of them); null = below ``paths.runs_dir``, like a trained run's.
+        show: Instead of probing, show single examples of a probed run: ``witnesses``, ``suspects`` or ``moved``.
+        label: With ``show``: only of this label.
+        show_rows: With ``show``: rows of a table.
         probe: Named probe nodes.
         steps: ``all``, ``first_last``, or a list of steps.
         layers: ``all``, ``blocks`` (without the embeddings), ``last``, or a list of layers.
@@ -150,17 +192,26 @@ class ProbeConfig:
     """
 
     run_dir: str | None = None
+    checkpoints: Any = None
+    task: CheckpointTaskSettings = field(default_factory=CheckpointTaskSettings)
+    model: CheckpointModelSettings = field(default_factory=CheckpointModelSettings)
+    snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
     cross_task: Any = None
     cross: CrossSettings = field(default_factory=CrossSettings)
     runs: str | None = None
     each: bool = False
     select: str | None = None
+    serve: bool = False
+    port: int = 8765
     dashboards: Any = None
     vectors: str | None = None
     labels: str | None = None
     released_dir: str | None = None
     as_released: bool = False
     output_dir: str | None = None
+    show: str | None = None
+    label: str | None = None
+    show_rows: int = 20
     probe: dict[str, Any] = field(default_factory=dict)
     steps: Any = "all"
     layers: Any = "all"
@@ -177,7 +228,7 @@ class ProbeConfig:
     tags: list[str] = field(default_factory=list)
 
 
-IDENTITY_KEYS = ("task", "model", "finetuning", "snapshot", "optimizer", "trainer", "callbacks", "seed")
+IDENTITY_KEYS = ("task", "model", "method", "finetuning", "snapshot", "optimizer", "trainer", "callbacks", "seed")
 """Settings that decide what a run computes; the others decide where it goes and who sees it."""
 
 _WITHOUT_EFFECT = {
@@ -186,7 +237,7 @@ _WITHOUT_EFFECT = {
     "task": ("data_dir", "download"),  # the files themselves are in the run's checksums
 }
 _NOT_IN_NAME = re.compile(
-    r"^(task|model|seed|overwrite|ckpt_path|estimate|tags|run_dir|variant)$"
+    r"^(task|model|seed|overwrite|export|ckpt_path|estimate|tags|run_dir|variant)$"
     r"|^(sweep|logger|paths|hydra)([.@/].*)?$"
     r"|^trainer\.(enable_progress_bar|enable_model_summary|default_root_dir|log_every_n_steps)$"
     r"|^callbacks\.progress(\..*)?$|^task\.(data_dir|download|name)$|^model\.name$"
@@ -244,12 +295,32 @@ def refuse_unknown_keys(config: DictConfig, schema: type, prefix: str = "") -> N
     known = {one.name: one.default_factory for one in fields(schema)}
     for key in config:
         name = str(key)
-        if name not in known and not (name == "hydra" and not prefix):
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
-            raise UserError(f"{prefix}{name}: there is no such setting; {hint}")
+        if not (name == "hydra" and not prefix):
+            refuse_unknown_name([name], schema, prefix)
         if is_dataclass(inner := known.get(name)) and isinstance(inner, type):
             refuse_unknown_keys(config[key], inner, f"{prefix}{name}.")
+
+
+def refuse_unknown_name(parts: Sequence[str], schema: type, prefix: str = "") -> None:
+    """Refuse a setting that the schema does not have; what its nodes without a schema hold is not known here.
+
+    Args:
+        parts: The setting's name, cut at the dots.
+        schema: The dataclass that it is of.
+        prefix: Where that stands, with a dot at the end.
+
+    Raises:
+        UserError: There is no such setting; the message names the nearest one.
+    """
+    known = {one.name: one.default_factory for one in fields(schema)}
+    if not parts:
+        return
+    if parts[0] not in known:
+        near = difflib.get_close_matches(parts[0], known, n=1, cutoff=0.5)
+        hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
+        raise UserError(f"{prefix}{parts[0]}: there is no such setting; {hint}")
+    if is_dataclass(inner := known[parts[0]]) and isinstance(inner, type):
+        refuse_unknown_name(parts[1:], inner, f"{prefix}{parts[0]}.")
 
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -258,6 +329,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "finetuning.batch_size": (1, math.inf),
     "finetuning.eval_batch_size": (1, math.inf),
     "finetuning.learning_rate": (0, math.inf),
+    "finetuning.layer_decay": (1e-6, 1),
     "snapshot.batch_size": (1, math.inf),
     "snapshot.max_examples": (1, math.inf),
 }
@@ -280,11 +352,12 @@ def _check_ranges(config: Any) -> None:
         if value is not None and not low <= value <= high:
             most = "" if high == math.inf else f" and at most {high}"
             raise UserError(f"{name}={value}: expected at least {low}{most}")
+    check_method(config.method)
 
 
 def as_yaml(config: TrainConfig) -> str:
-    """The settings as ``config.yaml`` holds them."""
-    return OmegaConf.to_yaml(OmegaConf.create(_each_text(asdict(config), _hide))).replace(_HIDDEN, "${")
+    """The settings as ``config.yaml`` holds them: without keys."""
+    return OmegaConf.to_yaml(OmegaConf.create(_each_text(redact(asdict(config)), _hide))).replace(_HIDDEN, "${")
 
 
 def stored(run_dir: Path) -> TrainConfig:
@@ -314,13 +387,22 @@ def from_plain(plain: dict[str, Any]) -> TrainConfig:
     from closerlook.results.run import RunError  # brings pandas along, which start-up does without
 
     try:
-        hidden = OmegaConf.create(_each_text({"run_dir": ""} | plain, _hide))
+        hidden = OmegaConf.create(_each_text({"run_dir": ""} | _renamed(plain), _hide))
         return _shown(OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(TrainConfig), hidden)))
     except (ValueError, TypeError, OmegaConfBaseException) as error:
         raise RunError(
             f"the settings of the run in {plain.get('run_dir')} cannot be read ({' '.join(str(error).split())[:200]}): "
             "expected those that train.py of this version wrote. Train the run again with overwrite=true"
         ) from error
+
+
+def _renamed(plain: dict[str, Any]) -> dict[str, Any]:
+    """The settings with ``finetuning.freeze_encoder``, of earlier versions, as the method that it was."""
+    tuning = plain.get("finetuning")
+    if not isinstance(tuning, dict) or "freeze_encoder" not in tuning:
+        return plain
+    kept = {key: value for key, value in tuning.items() if key != "freeze_encoder"}
+    return {"method": {"name": "head" if tuning["freeze_encoder"] else "full"}} | plain | {"finetuning": kept}
 
 
 _HIDDEN = "$\ue000{"

@@ -43,11 +43,20 @@ CENTROID_Y = "centroid_pca_y"
 DISPLACEMENT_X = "displacement_pca_x"
 DISPLACEMENT_Y = "displacement_pca_y"
 EXPLAINED_VARIANCE = "explained_variance"
+JOINT_PLANE_VARIANCE = "joint_plane_variance"
+OWN_PLANE_VARIANCE = "own_plane_variance"
+JOINT_PLANE_NEIGHBOURS = "joint_plane_neighbours"
+OWN_PLANE_NEIGHBOURS = "own_plane_neighbours"
 ACCURACY = "accuracy"
 MACRO_F1 = "macro_f1"
 MAJORITY_ACCURACY = "majority_accuracy"
 ACCURACY_STD = "accuracy_std"
 RANDOM_ENCODER_ACCURACY = "random_encoder_accuracy"
+LAYER_CKA = "layer_cka"
+PREDICTION_AGREEMENT = "prediction_agreement"
+PREDICTION_KL = "prediction_kl"
+HEAD_ACCURACY = "head_accuracy"
+PREDICTIONS = "predictions"
 CONFUSION = "confusion"
 DISTANCE_ERROR_CORRELATION = "distance_error_correlation"
 CLOSEST_THIRD_ERRORS = "errors_on_closest_third"
@@ -60,6 +69,29 @@ MEMORISATION_GAP = "memorisation_gap"
 TEST_HITS = "test_hits"
 SUBTEST_HITS = "subtest_hits"
 UNSEEN_HITS = "unseen_hits"
+WEIGHT_CHANGE = "weight_change"
+SPECTRAL_CHANGE = "spectral_change"
+WEIGHT_COSINE = "weight_cosine"
+CHANGE_SHARE = "change_share"
+CHANGE_RANK = "change_rank"
+CHANGE_STABLE_RANK = "change_stable_rank"
+CHANGE_EFFECTIVE_RANK = "change_effective_rank"
+SUBSPACE_OVERLAP = "subspace_overlap"
+SUBSPACE_ANGLE = "subspace_angle"
+INTRUDERS = "intruder_dimensions"
+VECTOR_CHANGE = "vector_change"
+
+WITNESSES = "witnesses"
+KEPT_APART = "kept_apart"
+WITNESS_LOAD = "witness_load"
+N_WITNESSES = "n_witnesses"
+WITNESS_SHARE = "witness_share"
+HELD_OUT_READING = "held_out_reading"
+MISREAD_SHARE = "misread_share"
+EXAMPLE_MOVEMENT = "example_movement"
+OWN_EXAMPLE_DISPLACEMENT = "own_example_displacement"
+HEAD_READING = "head_reading"
+KNN_OVERLAP = "knn_overlap"
 
 
 @dataclass(frozen=True)
@@ -71,7 +103,8 @@ class Measure:
         title: What people call it, as it stands inside a sentence.
         question: What it answers.
         scope: What it is a number of: one space; the change from the first snapshot's space to this one (its value
-            at the first snapshot is known beforehand); one label; a pair of labels; the examples,
+            at the first snapshot is known beforehand); one label; a pair of labels; a pair of layers (of this
+            snapshot and of the first one); the examples,
             one by one in the row's note.
         low: Smallest possible value; -inf where there is none.
         high: Largest possible value; inf where there is none, or where it depends on the data.
@@ -89,7 +122,7 @@ class Measure:
     name: str
     title: str
     question: str
-    scope: Literal["space", "change", "label", "label pair", "examples"]
+    scope: Literal["space", "change", "label", "label pair", "layer pair", "examples"]
     low: float
     high: float
     unit: str = ""

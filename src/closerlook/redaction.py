@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from typing import Any
@@ -20,7 +21,8 @@ _KEY_SHAPES = re.compile(
 )
 # W&B's older keys are 40 hexadecimal digits. So are git's commits, which stand behind a slash, an @ or their name.
 _HEX_KEY = re.compile(r"(?<![/@\w])[0-9a-f]{40}(?!\w)")
-_IN_ADDRESS = re.compile(r"(://[^\s:/@]*):[^\s@]+@")  # user:password@host; a password may hold a slash
+_IN_ADDRESS = re.compile(r"(:/{1,2}[^\s:/@]*):[^\s@]+@")  # user:password@host; a password may hold a slash
+_WITHOUT_SCHEME = re.compile(r"(?<![\w/:@])(?!mailto:)([\w.+-]+):[^\s:@/]{4,}@(?=[\w\[])")
 _TOKEN_IN_ADDRESS = re.compile(r"://[^\s:/@]{20,}@")
 _ASSIGNED = re.compile(
     rf"((?:[\w.-]*[._-])?{_NAME})(['\"]?\s*(?:=|:\s)\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&'\"}}\])]+)", re.IGNORECASE
@@ -44,6 +46,14 @@ def redact(content: Any) -> Any:
     return _redact(content, sorted(known, key=len, reverse=True))
 
 
+class RedactingFormatter(logging.Formatter):
+    """Log lines without secrets, tracebacks included; of every handler that ``conf/hydra`` sets up."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return str(redact(super().format(record)))
+
+
 def _is_secret(name: str) -> bool:
     return bool(_SECRET_NAME.search(name)) and not _NO_SECRET_NAME.search(name)
 
@@ -65,6 +75,7 @@ def _redact(content: Any, known: list[str], name: str = "") -> Any:
 def _in_text(text: str, *, may_be_digest: bool) -> str:
     text = _ASSIGNED.sub(_assigned, text)
     text = _IN_ADDRESS.sub(rf"\1:{REDACTED}@", text)
+    text = _WITHOUT_SCHEME.sub(rf"\1:{REDACTED}@", text)
     text = _TOKEN_IN_ADDRESS.sub(f"://{REDACTED}@", text)
     text = _KEY_SHAPES.sub(REDACTED, text)
     return text if may_be_digest else _HEX_KEY.sub(_unless_digest, text)

@@ -28,7 +28,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import pytorch_lightning as pl
 import torch
 
-from closerlook.callbacks.snapshot import SnapshotCallback
+from closerlook.callbacks.snapshot import RunSnapshots
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.data.task_settings import TaskSettings
 from closerlook.data.tasks import load_corpus
@@ -58,7 +58,7 @@ def snapshot(module: FineTuningModule, data: CorpusDataModule, settings: Snapsho
     folder = Path(tempfile.mkdtemp())
     before, after = Clock(), Clock()
     trainer = pl.Trainer(
-        accelerator="cpu", max_steps=1, callbacks=[before, SnapshotCallback(folder, settings), after], logger=False,
+        accelerator="cpu", max_steps=1, callbacks=[before, RunSnapshots(folder, settings), after], logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0,
         use_distributed_sampler=False, num_sanity_val_steps=0,
     )  # fmt: skip

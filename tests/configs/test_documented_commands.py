@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import importlib.util
 import shlex
 from pathlib import Path
 
@@ -12,22 +12,19 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from closerlook.cli.command_line import as_hydra_takes
 from closerlook.cli.probe import as_overrides
-from closerlook.config import config_dir, register, typed
+from closerlook.config import ProbeConfig, TrainConfig, config_dir, register, typed
 
 ROOT = Path(__file__).resolve().parents[2]
-_COMMAND = re.compile(r"python (train|probe)\.py +([^\n`]*)")
 
 
 def documented() -> list[tuple[str, str]]:
-    """(program, arguments) of each command, continuation lines joined, each once."""
-    found: dict[tuple[str, str], None] = {}
-    for file in [ROOT / "README.md", *sorted((ROOT / "conf").rglob("*.yaml"))]:
-        text = re.sub(r"\\\n\s*#?\s*", " ", file.read_text(encoding="utf-8"))
-        for name, arguments in _COMMAND.findall(text):
-            shown = re.split(r" {2,}#| {4,}\(| # ", arguments)[0].strip()
-            if shown and not re.search(r"<|--|\[group=choice|(task|seed)=\.\.\.", shown):  # placeholders, Hydra's flags
-                found[name, shown.replace("...", "x")] = None
-    return list(found)
+    """The commands; read here, since tests are collected before fixtures exist."""
+    spec = importlib.util.spec_from_file_location("documented", ROOT / "tests/fixtures/documented.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.documented(ROOT)
 
 
 COMMANDS = documented()
@@ -40,8 +37,10 @@ def test_there_are_many_commands() -> None:
 @pytest.mark.parametrize(("name", "arguments"), COMMANDS, ids=[f"{name} {text}"[:80] for name, text in COMMANDS])
 def test_a_documented_command_composes(name: str, arguments: str) -> None:
     words = shlex.split(arguments, comments=True)
-    taken = as_hydra_takes(as_overrides(words) if name == "probe" else words)
-    settings = [word for word in taken if not word.startswith("-") and not word.lstrip("+").startswith("hydra")]
+    taken = as_hydra_takes(as_overrides(words), ProbeConfig) if name == "probe" else as_hydra_takes(words, TrainConfig)
+    settings = [
+        word for word in taken if "=" in word and not word.startswith("-") and not word.lstrip("+").startswith("hydra")
+    ]
     parsed = OverridesParser.create().parse_overrides(settings)
     one = [  # of a sweep, its first job
         f"{o.get_key_element()}={next(o.sweep_string_iterator())}" if o.is_sweep_override() else text

@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from hydra import compose, initialize_config_dir
 
+from closerlook.config import TrainConfig, config_dir, register, typed
+from closerlook.models.stored_space import extract
+from closerlook.models.tuned_weights import load_tuned
+from closerlook.pipelines.fine_tune import prepare
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run_dir import RunDir
 from closerlook.results.store import ResultStore
@@ -82,6 +88,34 @@ def test_wandb_run_has_what_the_forked_processes_logged(runs: tuple[Path, Path])
     assert sum("train/loss" in line for line in history) == 12
     assert sum("val/accuracy" in line for line in history) == 2
     assert sum("test/accuracy" in line for line in history) == 1
+
+
+@pytest.mark.parametrize("method", ["head", "bitfit", "lora", "lp_ft", "top_layers"])
+def test_both_processes_have_the_same_weights_by_every_method(
+    method: str, project: Path, small: tuple[str, ...], tmp_path: Path
+) -> None:
+    more = ["method.n_layers=1"] if method == "top_layers" else []
+    job = [*small, f"method={method}", "logger=none", f"run_dir={tmp_path}/run", "finetuning.batch_size=8", *more]
+    run(project, *job, "trainer=ddp_cpu")
+    reader = SnapshotReader(tmp_path / "run" / "snapshots")
+    assert reader.steps == (0, 6, 12)
+    still = [np.array_equal(reader.vectors(0, "train", 2), reader.vectors(step, "train", 2)) for step in (6, 12)]
+    assert still == {"head": [True, True], "lp_ft": [True, False]}.get(method, [False, False])
+    # Each process stored its half of the examples; all of them are those of the first one's checkpoint.
+    built = prepare(compose_train(*job)).built
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    load_tuned(built.encoder, checkpoint["state_dict"])
+    everything = np.arange(96)
+    for batch in built.data.ordered_batches("train", example_subset=everything, batch_size=32):
+        rows = np.asarray(batch.example_index)
+        found = extract(built.encoder.eval(), batch, (2,))[2]
+        np.testing.assert_allclose(reader.vectors(12, "train", 2)[rows], found, atol=1e-5)
+
+
+def compose_train(*overrides: str) -> TrainConfig:
+    register()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return typed(compose("train", overrides=list(overrides)))
 
 
 def test_sweep_of_two_process_jobs(project: Path, small: tuple[str, ...], tmp_path: Path) -> None:

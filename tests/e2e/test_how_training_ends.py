@@ -43,7 +43,7 @@ def stored(run: Path) -> dict[int, float]:
         (["trainer.limit_train_batches=3"], {0: 0.0, 3: 1.0, 6: 2.0}, (6, 3, 2)),
         (["trainer.accumulate_grad_batches=4"], {0: 0.0, 2: 1.0, 4: 2.0}, (4, 2, 2)),
         (["trainer.max_epochs=3", "snapshot.every_n_epochs=2"], {0: 0.0, 12: 2.0, 18: 3.0}, (18, 6, 3)),
-        (["finetuning.epochs=0"], {0: 0.0}, None),
+        (["finetuning.epochs=0"], {0: 0.0}, (0, None, 0)),
     ],
     ids=["max_steps", "limit_train_batches", "accumulation", "max_epochs", "no epochs"],
 )
@@ -53,9 +53,17 @@ def test_epochs_of_snapshots_and_plan_are_those_of_the_trainer(
     train(settings("task.validation_fraction=0", *overrides))
     assert stored(tmp_path / "run") == moments
     info = RunDir(tmp_path / "run").info()
-    if planned:
-        assert (info.n_updates, info.updates_per_epoch, info.n_epochs) == planned
+    assert (info.n_updates, info.updates_per_epoch, info.n_epochs) == planned
     assert info.epoch_of(max(moments)) == pytest.approx(moments[max(moments)])
+
+
+def test_time_that_runs_out_ends_at_its_own_epoch(settings: Compose, tmp_path: Path) -> None:
+    train(settings("task.validation_fraction=0", "finetuning.epochs=100000", "+trainer.max_time=00:00:00:01"))
+    moments = stored(tmp_path / "run")
+    last, history = max(moments), RunDir(tmp_path / "run").history()
+    assert last > 0
+    assert moments[last] == pytest.approx(last / 6, abs=1e-6)
+    assert history.loc[history["test/accuracy"].notna(), "step"].tolist() == [last]
 
 
 def test_early_stop_stores_the_last_space_and_a_finished_run_gives_its_score_again(
@@ -101,6 +109,9 @@ def test_settings_that_cannot_be_are_refused_before_anything_is_written(
         ("+optimizer.weight_deacy=1", r"did you mean optimizer\.weight_decay\?"),
         ("+callbacks.lr.logging_intervall=1", r"did you mean callbacks\.lr\.logging_interval\?"),
         ("callbacks.lr._target_=nowhere.Nothing", r"callbacks\.lr\._target_=nowhere\.Nothing: no such class"),
+        ("trainer.limit_train_batches=0", r"trainer\.limit_train_batches=0: nothing would be trained"),
+        ("trainer.accumulate_grad_batches=0", r"trainer\.accumulate_grad_batches=0: expected 1 or more"),
+        ("trainer.max_epochs=null", "the training has no end"),
     ],
 )
 def test_settings_that_a_class_does_not_have_are_refused_before_anything_is_written(

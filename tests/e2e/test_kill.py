@@ -286,6 +286,22 @@ def test_probe_killed_keeps_finished_cells_and_ends_with_the_same_table(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("method", ["head", "bitfit", "lora", "lp_ft", "top_layers"])
+def test_run_by_another_method_killed_in_it_ends_the_same(
+    processes: Any, job: Any, method: str, tmp_path: Path
+) -> None:
+    _, configured, _ = job
+    settings = [f"method={method}", *(["method.n_layers=1"] if method == "top_layers" else [])]
+    whole, run_dir = tmp_path / "whole", tmp_path / "run"
+    finish(processes, train, configured(whole, *settings))
+    for kill in (during("early", "snapshots/step-00000002"), during("later", "snapshots/step-00000008")):
+        run_and_kill(processes, train, configured(run_dir, *settings), run_dir, kill)
+        check_nothing_half_written_is_visible(run_dir)
+    finish(processes, train, configured(run_dir, *settings))
+    assert fingerprint(run_dir) == fingerprint(whole)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.2, 1.0])
 def test_training_killed_while_it_logs_to_wandb_loses_no_result(
     processes: Any, job: Any, delay: float, tmp_path: Path

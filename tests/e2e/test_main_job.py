@@ -61,11 +61,14 @@ def test_snapshots_of_every_epoch_and_layer_are_probed(probed_run: Path) -> None
     results = load_run(probed_run)
     reader = SnapshotReader(probed_run / "snapshots")
     assert len(reader.steps) == 3
-    for name, splits in {"direct": {"train", "test"}, "linear": {"test"}, "centroids": {"train", "test"}}.items():
+    both = {"train", "test"}
+    for name, splits in {"direct": both, "linear": {"test"}, "centroids": both, "film": both}.items():
         rows = results.table[results.table.probe == name]
         assert set(rows.layer) == {0, 1, 2}
         assert set(rows.step) == set(reader.steps)
         assert set(rows.split) == splits
+    assert RunDir(probed_run).space_file.stat().st_size > 50_000
+    assert 'href="space.html"' in RunDir(probed_run).report_file.read_text(encoding="utf-8")
 
 
 def test_classifier_accuracy_is_that_of_scikit_learn_on_the_stored_vectors(probed_run: Path) -> None:
@@ -118,7 +121,7 @@ def test_live_probes_are_not_computed_again(probed_run: Path) -> None:
     assert len(live) == 3
     outcome = probe(typed(config("probe", f"run_dir={probed_run}", "n_jobs=1", "logger=none", "report=false")))
     assert outcome.probes.n_computed == 0
-    assert outcome.probes.n_kept == 18 + 9 + 6  # direct, linear, centroids
+    assert outcome.probes.n_kept == 18 + 9 + 6 + 3  # direct, linear, centroids, film
 
 
 def test_other_settings_compute_their_own_cells_and_a_part_can_be_asked_for(probed_run: Path) -> None:

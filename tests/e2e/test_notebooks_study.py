@@ -85,3 +85,17 @@ def test_own_texts_are_tuned_and_probed(
     text = text_of(outputs)
     assert "weather" in text
     assert "A linear classifier on the frozen vectors of layer 2 is right on" in text
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_other_peoples_loops_store_the_same_vectors(
+    project: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("accelerate", reason="Hugging Face's Trainer needs it")
+    monkeypatch.setenv("CLOSERLOOK_MODEL", str(tiny_bert))
+    monkeypatch.setenv("CLOSERLOOK_RUNS", str(tmp_path))
+    notebook = read(project, "04_your_own_loop")
+    assert all(cell.outputs == [] for cell in notebook.cells if cell.cell_type == "code")
+    said = text_of(execute(notebook, tmp_path))
+    assert "equal: True" in said
+    assert sorted(path.parent.name for path in tmp_path.glob("*/run.json")) == ["lightning", "plain", "trainer"]

@@ -29,7 +29,7 @@ def test_every_measure_says_what_it_is():
         assert measure.unit, name
         assert measure.question.endswith("?"), name
         assert measure.low < measure.high, name
-        assert measure.scope in ("space", "change", "label", "label pair", "examples"), name
+        assert measure.scope in ("space", "change", "label", "label pair", "layer pair", "examples"), name
         assert measure.split in ("", "train", "test", "train-test"), name
         assert measure.distrust or not measure.family, name
     assert len({measure.title for measure in m.MEASURES.values()}) == len(m.MEASURES)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+
 import pytest
 
-from closerlook.redaction import REDACTED, redact
+from closerlook.redaction import REDACTED, RedactingFormatter, redact
 
 HEX = "0123456789abcdef0123456789abcdef01234567"
 
@@ -47,6 +50,8 @@ def test_values_that_look_like_keys_are_emptied(key, text):
         ("https://host/x?token=sesame&y=2", "https://host/x?token=***&y=2"),
         ("tcp://me:sesame@10.0.0.1:8786", "tcp://me:***@10.0.0.1:8786"),
         ("cannot reach tls://:ses/ame@host:1 now", "cannot reach tls://:***@host:1 now"),
+        ("invalid address 'me:sesame@127.0.0.1:1'", "invalid address 'me:***@127.0.0.1:1'"),
+        ("no such file tcp:/me:sesame@h/x", "no such file tcp:/me:***@h/x"),  # as a path it loses a slash
         ("https://sesamesesamesesamesesame@github.com/a", "https://***@github.com/a"),
     ],
 )
@@ -61,6 +66,7 @@ def test_secrets_inside_texts_are_emptied(text, expected):
         "seed=1", "tcp://10.0.0.1:8786", "model.tokenizer=fast", "unexpected token in line 3", "hub_token=null",
         "https://me@host/path", f"model.revision={HEX}", f"commit {HEX}", f"git+https://host/a@{HEX}",
         f"https://host/resolve/{HEX}/config.json", "f" * 64, "sha256:" + "a" * 64, "a/b:c@d",
+        "mailto:someone@host.org",
     ],
 )  # fmt: skip
 def test_other_texts_stay(text):
@@ -87,3 +93,16 @@ def test_the_input_is_not_changed():
     content = {"api_key": "sesame"}
     redact(content)
     assert content == {"api_key": "sesame"}
+
+
+def test_log_lines_have_no_secrets_tracebacks_included():
+    formatter = RedactingFormatter("%(message)s")
+    record = logging.LogRecord("x", logging.ERROR, "f.py", 1, "password=%s", ("sesame",), None)
+    try:
+        raise ValueError("tcp://me:sesame@host:1 does not answer")
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    line = formatter.format(record)
+    assert "Traceback" in line
+    assert line.count(REDACTED) == 2 + line.count("raise ValueError")  # the source line, too, where it is shown
+    assert "sesame" not in line

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytorch_lightning as pl
 
-from closerlook.callbacks.snapshot import SnapshotCallback
+from closerlook.callbacks.snapshot_schedule import SnapshotSchedule
 from closerlook.probes.label_distances import DirectProbeAnalysis
 from closerlook.probes.runner import plan_cells, run_probes
 from closerlook.probes.space_probe import Scope
@@ -60,14 +60,14 @@ class LiveProbeCallback(pl.Callback):
         """
         if stage != "fit":
             return
-        found = [c for c in trainer.callbacks if isinstance(c, SnapshotCallback)]  # type: ignore[attr-defined]
+        found = [c for c in trainer.callbacks if isinstance(c, SnapshotSchedule)]  # type: ignore[attr-defined]
         if not found:
             raise ValueError("callbacks=probe needs snapshots: got snapshot.enabled=false, set it to true")
         if self._on_snapshot not in found[0].listeners:
             found[0].listeners.append(self._on_snapshot)
 
     def _on_snapshot(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
-        snapshots = next(c for c in trainer.callbacks if isinstance(c, SnapshotCallback)).root  # type: ignore[attr-defined]
+        snapshots = next(c for c in trainer.callbacks if isinstance(c, SnapshotSchedule)).root  # type: ignore[attr-defined]
         reader = SnapshotReader(snapshots)
         if self.max_classes is not None and len(set(reader.labels(self.splits[0]))) > self.max_classes:
             return

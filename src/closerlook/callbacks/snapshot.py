@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +14,19 @@ from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from closerlook.callbacks.planned_length import updates_per_epoch
+from closerlook.callbacks.snapshot_schedule import SnapshotSchedule
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import SnapshotSettings
-from closerlook.models.stored_space import Moment, Process, choose_examples, choose_layers, store_examples, store_space
+from closerlook.models.stored_space import (
+    Moment,
+    Process,
+    choose_examples,
+    choose_layers,
+    evaluating,
+    store_examples,
+    store_space,
+)
+from closerlook.models.tuned_weights import PREFIX
 from closerlook.representations.format import MANIFEST_FILE, SnapshotError, TunedHead, step_folder
 from closerlook.representations.writer import discard_unfinished
 
@@ -27,11 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Listener = Callable[[pl.Trainer, pl.LightningModule, int], None]
-"""Called on the first process with ``(trainer, module, step)`` once a snapshot is complete."""
 
-
-class SnapshotCallback(pl.Callback):
+class RunSnapshots(SnapshotSchedule):
     """Store hidden states of before training, at epoch ends, every so many updates, and when training ends.
 
     Training does not wait for the first snapshot: the weights of before training are kept, and looked at together
@@ -54,14 +59,9 @@ class SnapshotCallback(pl.Callback):
     def __init__(self, root: Path, settings: SnapshotSettings, *, default_batch_size: int = 64) -> None:
         if settings.dtype not in ("float32", "float16"):
             raise SnapshotError(f"snapshot.dtype must be float32 or float16, got {settings.dtype!r}")
-        if settings.every_n_updates is not None and settings.every_n_updates < 1:
-            raise SnapshotError(f"snapshot.every_n_updates must be 1 or more, got {settings.every_n_updates}")
-        if settings.every_n_epochs < 1:
-            raise SnapshotError(f"snapshot.every_n_epochs must be 1 or more, got {settings.every_n_epochs}")
-        self.root = Path(root)
+        super().__init__(root, settings.every_n_updates, settings.every_n_epochs)
         self.settings = settings
         self.batch_size = settings.batch_size or default_batch_size
-        self.listeners: list[Listener] = []
         self.seconds = 0.0
         self._chosen: dict[str, np.ndarray] = {}
         self._layers: tuple[int, ...] = ()
@@ -69,11 +69,16 @@ class SnapshotCallback(pl.Callback):
         self._untuned: dict[str, torch.Tensor] | None = None
         self._owed = False
 
+    @property
+    def state_key(self) -> str:
+        """Where checkpoints hold its state, those of earlier versions too."""
+        return "SnapshotCallback"
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Keep the weights of before training; a checkpoint is loaded after this."""
         whole = type(trainer.strategy) in (SingleDeviceStrategy, DDPStrategy)
         if stage == "fit" and self.settings.before_training and whole and not is_complete(self.root, 0):
-            self._untuned = _copy(pl_module.encoder, "cpu")
+            self._untuned = _copy(pl_module, "cpu")
 
     def state_dict(self) -> dict[str, bool]:
         """Whether the snapshot of before training is still to be taken."""
@@ -100,30 +105,20 @@ class SnapshotCallback(pl.Callback):
         if trainer.global_step > 0 and not self._owed:  # a checkpoint of another directory: nothing is known of before
             self._untuned = None
         if self.settings.before_training and trainer.global_step == 0 and self._untuned is None:
-            self._take(trainer, pl_module)
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """The space every so many updates."""
-        every = self.settings.every_n_updates
-        if every is not None and trainer.global_step % every == 0:
-            self._take(trainer, pl_module)
+            self.take(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The space at the end of an epoch; of the last one before its checkpoint, however training ends."""
+        """The space at the end of an epoch; that of before training at the latest now."""
         self._take_untuned(trainer, pl_module)
-        done = trainer.current_epoch + 1
-        last = done == trainer.max_epochs or trainer.should_stop or trainer.global_step == trainer.max_steps
-        if done % self.settings.every_n_epochs == 0 or last:
-            self._take(trainer, pl_module)
+        super().on_train_epoch_end(trainer, pl_module)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The last space, if it is not there, whatever ended training; with no epochs that is the untuned one."""
         if not is_complete(self.root, trainer.global_step):
-            self._take(trainer, pl_module)
+            self.take(trainer, pl_module)
 
-    def _take(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def take(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The space now, if it is not there, and that of before training, if it is still to be taken."""
         self._take_untuned(trainer, pl_module)
         if trainer.global_step != self._last_step:
             self._store(trainer, pl_module, trainer.global_step)
@@ -133,17 +128,17 @@ class SnapshotCallback(pl.Callback):
         if self._untuned is None:
             return
         encoder: PooledEncoder = pl_module.encoder  # type: ignore[assignment]
-        tuned = _copy(encoder)
-        encoder.load_state_dict(self._untuned)
+        tuned = _copy(pl_module)
+        encoder.load_state_dict(self._untuned, strict=False)
         try:
             self._store(trainer, pl_module, 0)
         finally:
-            encoder.load_state_dict(tuned)
+            encoder.load_state_dict(tuned, strict=False)
         self._untuned = None
 
     def _store(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
         start = time.perf_counter()
-        with isolate_rng(), _evaluating(pl_module):
+        with isolate_rng(), evaluating(pl_module):
             store_space(
                 self.root,
                 Moment(step, round(step / updates_per_epoch(trainer), 6)),
@@ -158,26 +153,19 @@ class SnapshotCallback(pl.Callback):
             )
         self._last_step = step
         self.seconds += time.perf_counter() - start
-        if trainer.is_global_zero:
-            for listener in self.listeners:
-                listener(trainer, pl_module, step)
-
-
-@contextmanager
-def _evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; afterwards each submodule is back in the mode it had."""
-    modes = [(child, child.training) for child in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for child, training in modes:
-            child.training = training
+        self.tell(trainer, pl_module, step)
 
 
 def _copy(module: Any, device: str | None = None) -> dict[str, torch.Tensor]:
-    """The weights as they are now, on a device; None = where they are."""
-    return {name: value.detach().to(device or value.device, copy=True) for name, value in module.state_dict().items()}
+    """The encoder's weights that training changes, as they are now, on a device; None = where they are.
+
+    Of an adapter that is the adapter alone: before training it adds nothing to the encoder.
+    """
+    return {
+        name: value.detach().to(device or value.device, copy=True)
+        for name, value in module.encoder.state_dict().items()
+        if PREFIX + name not in module.not_in_checkpoints
+    }
 
 
 def tuned_head(trainer: pl.Trainer, module: Any) -> TunedHead | None:

@@ -17,14 +17,15 @@ class Stopwatch(pl.Callback):
 
     Args:
         limit_s: Stop after so many seconds; at least two updates are timed.
+        n_batches: Stop after so many batches, or at the end of the first epoch.
 
     Attributes:
         seconds: Seconds of the updates timed, loading of batches included.
         subwords: Their subwords, padding included.
     """
 
-    def __init__(self, limit_s: float) -> None:
-        self.limit_s = limit_s
+    def __init__(self, limit_s: float, n_batches: int) -> None:
+        self.limit_s, self.n_batches = limit_s, n_batches
         self.seconds, self.subwords = 0.0, 0
         self._ended = 0.0
 
@@ -35,9 +36,10 @@ class Stopwatch(pl.Callback):
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         now = time.perf_counter()
-        if batch_idx > 0 or trainer.num_training_batches == 1:
+        if batch_idx > 0 or 1 in (trainer.num_training_batches, trainer.max_steps):
             self.seconds += now - self._ended if batch_idx else 1e-9
             self.subwords += batch.input_ids.numel()
         self._ended = now
-        if self.seconds > self.limit_s and batch_idx >= 2:
+        done = batch_idx + 1
+        if (self.seconds > self.limit_s and done > 2) or done >= min(self.n_batches, trainer.num_training_batches):
             trainer.should_stop = True

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from closerlook.config import config_dir
+from closerlook.config import config_dir, refuse_unknown_name
 from closerlook.errors import UserError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:+%@-]+")
@@ -23,16 +23,26 @@ _NO_TEXT = re.compile(r"null|true|false|[+-]?([\d_.]+(e[+-]?\d+)?|inf|nan)", re.
 """Values that Hydra reads as something else than a text."""
 
 
-def as_hydra_takes(arguments: Sequence[str]) -> list[str]:
+def as_hydra_takes(arguments: Sequence[str], schema: type) -> list[str]:
     """The command line with ``<group>=null`` as the group's empty choice, which Hydra takes, unlike null.
 
+    Args:
+        arguments: The command line.
+        schema: The dataclass of the command's settings.
+
     Raises:
-        UserError: A choice that a group does not have, or a value that Hydra cannot read; the message lists the
-            choices, or shows the form that works.
+        UserError: A setting that there is not, a choice that a group does not have, or a value that Hydra cannot read;
+            the message names the nearest, lists the choices, or shows the form that works.
     """
     for argument in arguments:
         _refuse_unreadable(argument)
+        _refuse_unknown(argument, schema)
+    if any(argument.startswith(_OTHER_FILES) for argument in arguments):  # they may have choices of their own
+        return list(arguments)
     return [_choice(argument) for argument in arguments]
+
+
+_OTHER_FILES = ("--config-dir", "-cd", "--config-path", "-cp", "hydra.searchpath")
 
 
 def shows_help(name: str, arguments: Sequence[str]) -> bool:
@@ -60,6 +70,18 @@ def _refuse_unreadable(argument: str) -> None:
         raise UserError(f"{argument}: Hydra cannot read it ({reason}). Write {shown} if it is one text") from error
 
 
+def _refuse_unknown(argument: str, schema: type) -> None:
+    """Hydra's own answer to a typo advises ``+key=value``, which then trains with the default."""
+    key, equals, _ = argument.partition("=")
+    parts = key.lstrip("+~").split("@")[0].split(".")
+    if (equals or key.startswith("~")) and "/" not in key and not key.startswith("-"):
+        refuse_unknown_name(parts if parts[0] not in _OF_HYDRA else [], schema)
+
+
+_OF_HYDRA = ("hydra", "experiment", "debug", "study")
+"""Names that stand beside the settings on a command line: Hydra's own, and groups that set others."""
+
+
 def _choice(argument: str) -> str:
     group, equals, value = argument.partition("=")
     folder = config_dir() / group
@@ -71,14 +93,11 @@ def _choice(argument: str) -> str:
             return f"{group}=none"
         if group not in ("experiment", "debug", "study"):  # those are null unless they are chosen
             raise UserError(f"{group}=null: expected one of {', '.join(choices)}")
-    if value.startswith("["):
-        for name in value.strip("[]").split(","):
-            if re.fullmatch(r"\w+", name.strip()) and name.strip() not in choices:
-                near = difflib.get_close_matches(name.strip(), choices, n=1)
-                hint = f"did you mean {near[0]}? " if near else ""
-                raise UserError(
-                    f"{group}={value}: no such choice as {name.strip()}; {hint}Expected some of {', '.join(choices)}"
-                )
+    for name in value.strip("[]").split(","):  # a list of choices, a sweep over them, or one
+        if re.fullmatch(r"\w+", name.strip()) and name.strip() not in (*choices, "null"):
+            near = difflib.get_close_matches(name.strip(), choices, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UserError(f"{group}={value}: no such choice as {name.strip()}; {hint}There are {', '.join(choices)}")
     return argument
 
 

@@ -59,20 +59,31 @@ def print_estimate(found: Estimate, run_dir: Path) -> None:
         run_dir: Where the job would write; says how much room there is.
     """
     info = found.info
-    grid = Table(title=f"{escape(info.title)} on {found.device}: estimate, nothing was started", title_justify="left",
-                 box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
+    grid = Table(
+        title=f"{escape(info.title)} on {found.device}: estimate, nothing was started",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for name, justify in (("what", "left"), ("how much", "right"), ("each", "left")):
         grid.add_column(name, justify=justify)  # type: ignore[arg-type]
     n_stored = sum(found.n_examples.values())
     splits = ", ".join(f"{n:,} {split}" for split, n in found.n_examples.items())
     grid.add_row("training examples", f"{info.n_train:,}", f"{found.subwords:,} subwords an epoch with padding")
     grid.add_row("updates", f"{info.n_updates:,}", f"{found.update_s:.3f} s an update, {info.n_epochs} epochs")
+    if info.n_trained is not None and info.n_parameters:
+        share = 100 * info.n_trained / info.n_parameters
+        grid.add_row(
+            "trained weights", f"{info.n_trained:,}", f"{share:.3g} % of {info.n_parameters:,} ({info.method})"
+        )
     grid.add_row("training", duration(found.train_s), "forward, backward, optimizer")
     grid.add_row("validation, test", duration(found.validation_s), "")
     grid.add_row("snapshots", f"{found.n_snapshots}", f"{splits}; {found.n_layers} layers of {info.hidden_size}")
     grid.add_row("  time", duration(found.snapshot_s), f"{found.forward_ms:.2f} ms an example, {n_stored:,} examples")
     grid.add_row("  disk", size(found.n_snapshots * found.snapshot_bytes), f"{size(found.snapshot_bytes)} a snapshot")
     grid.add_row("checkpoints", size(found.checkpoint_bytes), "best and last; weights and optimizer")
+    if found.model_bytes:
+        grid.add_row("exported model", size(found.model_bytes), "for transformers; export=false leaves it out")
     if found.peak_bytes is not None:
         grid.add_row("GPU memory", size(found.peak_bytes), "most in use during the updates measured")
     for probe in found.probes:
@@ -81,15 +92,20 @@ def print_estimate(found: Estimate, run_dir: Path) -> None:
             f"probe {probe.name}", _about(probe.name, probe.seconds), f"{probe.n_cells} cells, on one core{more}"
         )
     grid.add_row("[bold]train.py[/bold]", duration(found.total_s), f"and {size(found.disk_bytes)} on disk")
-    grid.add_row("[bold]probe.py[/bold]", _about(_OPEN_ENDED, sum(p.seconds for p in found.probes)),
-                 "on one core; divided by n_jobs")  # fmt: skip
+    grid.add_row(
+        "[bold]probe.py[/bold]",
+        _about(_OPEN_ENDED, sum(p.seconds for p in found.probes)),
+        "on one core; divided by n_jobs",
+    )
     console = Console(highlight=False)
     console.print(grid)
     existing = next(folder for folder in (run_dir, *run_dir.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     if found.disk_bytes > free:
-        console.print(f"[red]only {size(free)} are free at {escape(str(existing))}[/red]: "
-                      "lower snapshot.max_examples, or set snapshot.dtype=float16")  # fmt: skip
+        console.print(
+            f"[red]only {size(free)} are free at {escape(str(existing))}[/red]: "
+            "lower snapshot.max_examples, or set snapshot.dtype=float16"
+        )
 
 
 def print_total() -> None:
@@ -102,8 +118,9 @@ def print_total() -> None:
 
 def print_sum(found: Sequence[Estimate]) -> None:
     """Print what several jobs take together, one after the other."""
-    grid = Table(title=f"{len(found)} jobs, one after the other", title_justify="left", box=box.SIMPLE_HEAD,
-                 pad_edge=False)  # fmt: skip
+    grid = Table(
+        title=f"{len(found)} jobs, one after the other", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for name, justify in (("", "left"), ("together", "right"), ("", "left")):
         grid.add_column(name, justify=justify)  # type: ignore[arg-type]
     snapshots = sum(e.n_snapshots for e in found)
@@ -116,10 +133,16 @@ def print_sum(found: Sequence[Estimate]) -> None:
         probes = [probe for e in found for probe in e.probes if probe.name == name]
         cells, seconds = sum(p.n_cells for p in probes), sum(p.seconds for p in probes)
         grid.add_row(f"probe {name}", f"{cells:,}", f"{_about(name, seconds)} on one core")
-    grid.add_row("[bold]train.py[/bold]", duration(sum(e.total_s for e in found)),
-                 f"and {size(sum(e.disk_bytes for e in found))} on disk")  # fmt: skip
-    grid.add_row("[bold]probe.py[/bold]", _about(_OPEN_ENDED, sum(p.seconds for e in found for p in e.probes)),
-                 "on one core; divided by n_jobs")  # fmt: skip
+    grid.add_row(
+        "[bold]train.py[/bold]",
+        duration(sum(e.total_s for e in found)),
+        f"and {size(sum(e.disk_bytes for e in found))} on disk",
+    )
+    grid.add_row(
+        "[bold]probe.py[/bold]",
+        _about(_OPEN_ENDED, sum(p.seconds for e in found for p in e.probes)),
+        "on one core; divided by n_jobs",
+    )
     Console(highlight=False).print(grid)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import rich.console
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from closerlook.pipelines.fine_tune import TrainOutcome
     from closerlook.pipelines.probe_run import ProbeRunOutcome
     from closerlook.pipelines.probe_vectors import VectorsOutcome
+    from closerlook.results.run import RunInfo
 
 _SUMMARY = (
     ("accuracy", "linear", m.ACCURACY, "test", "{:.3f}"),
@@ -29,6 +32,13 @@ _SUMMARY = (
     ("~first", "similarity", m.SIMILARITY_TO_FIRST, "train", "{:.2f}"),
     ("moved", "centroids", m.MEAN_DISPLACEMENT, "train", "{:.2f}"),
 )
+_STACKED = {
+    "accuracy": "accu-\nracy",
+    "clusters": "clus-\nters",
+    "min. distance": "min.\ndist.",
+    "train~test": "train\n~test",
+}
+_ANY_WIDTH = 1000
 
 
 def print_training(outcome: TrainOutcome) -> None:
@@ -44,11 +54,24 @@ def print_training(outcome: TrainOutcome) -> None:
         scores = "  ".join(f"{key} {value:.4f}" for key, value in sorted(outcome.metrics.items()))
         console.print(
             f"\n[bold]{title}[/bold] tuned in {outcome.seconds:.0f} s, "
-            f"{outcome.snapshot_seconds:.0f} s of them for {outcome.n_snapshots} snapshots\n  {scores}"
+            f"{outcome.snapshot_seconds:.0f} s of them for {outcome.n_snapshots} snapshots\n  {scores}",
+            soft_wrap=True,
         )
+        if (trained := trained_share(outcome.info)) is not None:
+            console.print(f"  method:        {trained}")
         console.print(f"  run directory: {escape(str(run_dir))}", soft_wrap=True)
+    if outcome.model is not None:
+        console.print(f"  model:         {escape(str(_short(outcome.model)))}", soft_wrap=True)
     following = command("probe", [override("run_dir", run_dir)])
     console.print(f"  next:          [bold]{escape(following)}[/bold]", soft_wrap=True)
+
+
+def trained_share(info: RunInfo) -> str | None:
+    """``lora-r8, 38,789 of 22,752,005 weights trained (0.17 %)``; None where an earlier version did not count them."""
+    if info.n_trained is None or not info.n_parameters:
+        return None
+    share = 100 * info.n_trained / info.n_parameters
+    return f"{info.method}, {info.n_trained:,} of {info.n_parameters:,} weights trained ({share:.3g} %)"
 
 
 def _short(path: Path) -> Path:
@@ -58,11 +81,18 @@ def _short(path: Path) -> Path:
 
 def print_probing(outcome: ProbeRunOutcome) -> None:
     """The before/after table, and where everything is."""
+    from closerlook.cli.weight_tables import print_weights
     from closerlook.pipelines.probe_run import failures
 
     console = Console(highlight=False)
     console.print()
-    console.print(summary_table(outcome.table, escape(f"{outcome.results.info.title}: before → after tuning")))
+    title, models = outcome.results.info.title, outcome.results.info.checkpoints
+    if not outcome.table["probe"].isin(["weights"]).all():
+        change = f"{models[0].name} → {models[-1].name}" if models else "before → after tuning"
+        print_summary(outcome.table, escape(f"{title}: {change}"), console)
+    print_weights(console, outcome.table, title)
+    for line in _flips(outcome):
+        console.print(f"  {escape(line)}")
     found = outcome.probes
     kept = f", {found.n_kept} kept from before" if found.n_kept else ""
     console.print(f"  {found.n_computed} cells computed in {found.seconds:.1f} s{kept}")
@@ -71,7 +101,19 @@ def print_probing(outcome: ProbeRunOutcome) -> None:
     console.print(f"  results: {escape(str(outcome.table_file))}", soft_wrap=True)
     if outcome.report is not None:
         console.print(f"  report:  [bold]{escape(str(outcome.report))}[/bold]  (open it in a browser)", soft_wrap=True)
+    if outcome.space is not None:
+        console.print(f"  film:    [bold]{escape(str(outcome.space))}[/bold]  (every example)", soft_wrap=True)
     _print_dashboards(console, outcome.run.root)
+
+
+def _flips(outcome: ProbeRunOutcome) -> Iterator[str]:
+    """How many predictions flipped from the first tuned head to the last, a line a split, where heads were compared."""
+    rows = outcome.table[(outcome.table.measure == m.PREDICTION_AGREEMENT) & outcome.table.value.notna()]
+    for split, found in rows.groupby("split"):
+        last = found.sort_values("step").iloc[-1]
+        n = int(last["n"])
+        flipped = round((1 - float(last["value"])) * n)
+        yield f"{split}: {flipped:,} of {n:,} predictions flipped (show=flipped splits=[{split}] lists them)"
 
 
 def _print_dashboards(console: Console, run_dir: Path) -> None:
@@ -112,18 +154,25 @@ def print_vectors(outcome: VectorsOutcome) -> None:
     console.print(f"  files of the released code: {escape(str(outcome.released_files))}", soft_wrap=True)
 
 
-def summary_table(table: pd.DataFrame, title: str) -> Table:
+def print_summary(table: pd.DataFrame, title: str, console: rich.console.Console) -> None:
+    """Print before and after, a line a layer; after below before where the terminal is narrow."""
+    wide = summary_table(table, title)
+    fits = console.measure(wide, options=console.options.update(width=_ANY_WIDTH)).maximum <= console.width
+    console.print(wide if fits else summary_table(table, title, stacked=True))
+
+
+def summary_table(table: pd.DataFrame, title: str, *, stacked: bool = False) -> Table:
     """Before and after, a line a layer.
 
     Args:
         table: Tidy results.
         title: Heading of the table.
+        stacked: After below before, for a narrow terminal.
     """
     n_labels = table.loc[(table.measure == m.N_LABELS) & (table.split == "train"), "value"]
     caption = (
-        f"{n_labels.iloc[0]:.0f} labels; as many clusters = linear. min. distance: to the nearest\n"
-        "label, mean over labels (train). train~test, ~first: Pearson r of label\n"
-        "distances. moved: mean shift of the centroids (train)."
+        f"{n_labels.iloc[0]:.0f} labels; as many clusters = linear. min. distance: to the nearest label, mean over "
+        "labels (train). train~test, ~first: Pearson r of label distances. moved: mean shift of the centroids (train)."
         if len(n_labels)
         else None
     )
@@ -133,15 +182,15 @@ def summary_table(table: pd.DataFrame, title: str) -> Table:
         "caption_justify": "left",
         "box": box.SIMPLE_HEAD,
         "pad_edge": False,
-        "padding": (0, 1),
+        "padding": 0 if stacked else (0, 1),
     }
     grid = Table(title=title, caption=caption, **style)  # type: ignore[arg-type]
     grid.add_column("layer", justify="right", no_wrap=True)
     for name, *_ in shown:
-        grid.add_column(name, justify="right", no_wrap=True)
+        grid.add_column(_STACKED.get(name, name) if stacked else name, justify="right", no_wrap=True)
     for layer in sorted(table.layer.unique()):
         cells = [_before_after(table[table.layer == layer], *column[1:]) for column in shown]
-        grid.add_row(str(layer), *cells)
+        grid.add_row(str(layer), *(cell.replace("→", "\n→") for cell in cells) if stacked else cells)
     return grid
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,6 +48,25 @@ def one_clear_message(*, alone: bool = False, kept: str = "from the last checkpo
             raise
         print(f"\nerror: {printable(redact(str(error)))}", file=sys.stderr)
         raise SystemExit(_USER_ERROR) from None
+
+
+@contextmanager
+def nothing_after() -> Iterator[None]:
+    """End the command on any error, where Hydra would warn of it and go on: in its callbacks."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(_USER_ERROR) from None
+
+
+def announce_loading(arguments: Sequence[str]) -> None:
+    """Say what the seconds before the first result are for, unless the command line only asks to be shown something."""
+    shows = any(argument.startswith("-") and argument not in ("-m", "--multirun") for argument in arguments)
+    if not shows and "torch" not in sys.modules and int(os.environ.get("LOCAL_RANK") or 0) == 0:
+        print("loading libraries ...", file=sys.stderr, flush=True)
 
 
 def in_multirun() -> bool:

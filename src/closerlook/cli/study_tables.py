@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from rich import box
@@ -12,8 +13,9 @@ from rich.table import Table
 from closerlook.cli.console import Console
 from closerlook.study.claims import headline
 from closerlook.study.main_table import MAIN_MEASURES, CrossMatrix, SeedMean, StudySummary
-from closerlook.study.verdicts import Claim, Verdict
-from closerlook.study.wording import DASH, cross_text, measured, seed_text, where
+from closerlook.study.method_table import MethodRow
+from closerlook.study.verdicts import CLAIM_TITLES, Claim, Verdict
+from closerlook.study.wording import DASH, beside, cross_text, measured, plain, seed_text, where
 
 _COLOURS = {
     Verdict.SUPPORTED: "green",
@@ -35,8 +37,12 @@ def print_study(summary: StudySummary, claims: Sequence[Claim], console: Console
     for matrix in summary.matrices:
         console.print(f"[italic]Tuned on one task, looked at with another: {escape(matrix.model)}, last layer[/italic]")
         console.print(cross_table(matrix))
-    console.print("[italic]The paper's claims on these runs[/italic]")
-    console.print(claims_table(claims))
+    for place, rows in groupby(summary.methods, key=lambda row: (row.task, row.model)):
+        console.print(methods_table(", ".join(place), list(rows)))
+    for family, title in CLAIM_TITLES.items():
+        if mine := [claim for claim in claims if claim.family == family]:
+            console.print(f"[italic]{title} on these runs[/italic]")
+            console.print(claims_table(mine))
     console.print(headline(claims))
     for line in summary.missing:
         console.print(f"  [yellow]missing[/yellow] {escape(line)}", soft_wrap=True)
@@ -83,6 +89,33 @@ def cross_table(matrix: CrossMatrix) -> Table:
     for i, tuned_on in enumerate(matrix.tuned_on):
         grid.add_row(escape(tuned_on), *(cross_text(matrix, i, j) for j in range(len(matrix.probed))))
         grid.add_section()
+    return grid
+
+
+def methods_table(place: str, rows: Sequence[MethodRow]) -> Table:
+    """A line for each way of tuning a model on a task, beside full tuning where that is as accurate."""
+    caption = (
+        "part: share of the weights that is trained. acc.: accuracy at the last snapshot. At the highest accuracy that "
+        "a method and full tuning both reach (at), the method's number/that of full tuning: steps (updates) until "
+        "then, growth of the minimum distance, Pearson r of label distances with those before (~first) and with the "
+        "test space's (~test). others: accuracy on other tasks, change."
+    )
+    title = f"Ways of tuning: {escape(place)}, last layer; accuracy {plain(rows[0].accuracy[0], '.3f')} before"
+    style = _STYLE | {"padding": (0, 1, 0, 0), "title_justify": "left", "caption_justify": "left"}
+    grid = Table(title=title, caption=caption, **style)
+    grid.add_column("method", overflow="fold", min_width=8)
+    for name in ("part", "acc.", "at", "steps", "growth", "~first", "~test", "others"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        grid.add_row(
+            escape(row.method),
+            plain(100 * row.share, ".2g" if row.share < 0.995 else ".0f", "%"),
+            plain(row.accuracy[1], ".3f"),
+            plain(row.matched, ".3f"),
+            *(beside(*one) for one in ((row.updates, ".0f"), (row.growth, ".2f"), (row.similarity_to_first, ".2f"),
+                                       (row.train_test, ".2f"))),
+            plain(row.other_tasks, "+.3f"),
+        )  # fmt: skip
     return grid
 
 

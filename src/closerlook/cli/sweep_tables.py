@@ -6,16 +6,19 @@ import logging
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import read_write
+from omegaconf import open_dict, read_write
 
 from closerlook.cli.command_line import command
-from closerlook.cli.one_message import in_multirun, one_clear_message
-from closerlook.config import TrainConfig, refuse_unknown_keys, typed
+from closerlook.cli.one_message import in_multirun, nothing_after, one_clear_message, quiet
+from closerlook.config import TrainConfig, typed
+from closerlook.errors import UserError
+from closerlook.files import write_text
 from closerlook.private_interfaces import job_of_sweep, sweep_combinations
+from closerlook.redaction import redact
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,27 +32,63 @@ _planned: list[SweepJob] = []
 
 
 class PlanSweep(Callback):
-    """Hydra callback: print what a sweep will do before it does; ``sweep.plan=true`` prints only."""
+    """Hydra callback: what comes before any job: mistakes, the plan of a sweep, estimates."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse settings that there are not before Hydra makes a directory that is named after them."""
-        with one_clear_message(alone=True):
-            refuse_unknown_keys(config, TrainConfig)
+        """Refuse settings that cannot be, and estimate, before Hydra makes a directory that is named after them."""
+        with one_clear_message(alone=True), nothing_after():
+            HydraConfig.instance().set_config(config)  # settings refer to it; Hydra sets it when the job starts
+            settings = typed(_without_hydra(config))
+            from closerlook.pipelines.fit import check_nodes
+
+            check_nodes(settings)
+            if settings.estimate:
+                _estimate([settings])
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Plan and print."""
-        with one_clear_message(alone=True):
+        with one_clear_message(alone=True), nothing_after():
             self._plan(config)
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Take keys out of the record that Hydra keeps of a sweep; of a single run train.py writes it itself."""
+        record = Path(str(config.hydra.sweep.dir)) / "multirun.yaml"
+        if in_multirun() and record.is_file():
+            text = record.read_text(encoding="utf-8")
+            if (shown := redact(text)) != text:
+                write_text(record, shown)
 
     def _plan(self, config: DictConfig) -> None:
         if not str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
+            if config.estimate:
+                raise UserError("estimate=true: the sweeper chooses its jobs as it goes; estimate one of them")
             log.info("no plan: the sweeper chooses its jobs as it goes")
             return
         jobs = planned_jobs(config)
         print_plan(jobs)
         if any(job.config.sweep.plan for job in jobs):
             raise SystemExit(0)
-        _planned[:] = [job for job in jobs if not job.config.estimate]
+        if any(job.config.estimate for job in jobs):
+            _estimate([job.config for job in jobs])
+        _planned[:] = jobs
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    plain = config.copy()
+    with read_write(plain), open_dict(plain):
+        del plain["hydra"]
+    return plain
+
+
+@quiet
+def _estimate(jobs: list[TrainConfig]) -> NoReturn:
+    """Print what the jobs take, and end: nothing of them is begun, so no directory is made."""
+    from closerlook.cli.estimate_tables import estimate_job, print_total
+
+    for job in jobs:
+        estimate_job(job)
+    print_total()
+    raise SystemExit(0)
 
 
 def searches() -> bool:

@@ -12,8 +12,8 @@ import hydra
 from omegaconf import DictConfig
 
 from closerlook.cli.command_line import as_hydra_takes, shows_help
-from closerlook.cli.estimate_tables import print_total
-from closerlook.cli.one_message import in_multirun, one_clear_message, quiet
+from closerlook.cli.one_message import announce_loading, in_multirun, one_clear_message, quiet
+from closerlook.cli.streams import sturdy_streams
 from closerlook.cli.sweep_tables import end_of_sweep, searches
 from closerlook.config import TrainConfig, config_dir, register, typed
 from closerlook.errors import UserError
@@ -31,16 +31,17 @@ register()
 
 def main() -> None:
     """Run one job or a sweep; the exit status is not 0 when any job is not finished."""
+    sturdy_streams()
     if shows_help("train", sys.argv[1:]):
         return
     code: int | str | None = 0
     try:
         with one_clear_message():
-            sys.argv[1:] = as_hydra_takes(sys.argv[1:])
+            sys.argv[1:] = as_hydra_takes(sys.argv[1:], TrainConfig)
+        announce_loading(sys.argv[1:])
         _main()
     except SystemExit as end:
         code = end.code
-    print_total()
     unfinished = end_of_sweep()
     if code or unfinished or _refused:
         sys.exit(code or 1)
@@ -51,9 +52,6 @@ def _main(composed: DictConfig) -> float | None:
     """One job; returns its score, the last validation accuracy, which sweepers may optimise."""
     with one_clear_message():
         config: TrainConfig = typed(composed)
-        if config.estimate:
-            _estimate(config)
-            return None
         score = _job_of_sweep(config) if in_multirun() else _run(config)
         if score is None and searches():
             raise UserError(
@@ -116,13 +114,6 @@ def _run_alone(config: TrainConfig) -> float | None:
 def _import_ahead() -> None:
     """Import what every job needs once, in the process that they are forked from: seconds less per job."""
     import closerlook.pipelines.fine_tune  # noqa: F401
-
-
-@quiet
-def _estimate(config: TrainConfig) -> None:
-    from closerlook.cli.estimate_tables import estimate_job
-
-    estimate_job(config)
 
 
 if __name__ == "__main__":

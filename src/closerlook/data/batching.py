@@ -62,12 +62,14 @@ class ExampleTable:
         labels: Label names, those not in training included.
         forms: The word, the two words, or the text.
         text_ids: Id of the text each example is in.
+        contexts: The sentence around a word or two, see `LabeledText.context`.
     """
 
     example_ids: tuple[str, ...]
     labels: tuple[str, ...]
     forms: tuple[str, ...]
     text_ids: tuple[str, ...]
+    contexts: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -108,6 +110,7 @@ class EncodedSplit:
             tuple(source.targets[index].label for source, index in pairs),
             tuple(source.form(index) for source, index in pairs),
             tuple(source.text_id for source, _ in pairs),
+            tuple(source.context(index) for source, index in pairs),
         )
         self.lengths = np.array([len(text.input_ids) for text in self.texts], dtype=np.int64)
         counts = [len(text.target_indices) for text in self.texts]

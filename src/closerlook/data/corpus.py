@@ -73,6 +73,15 @@ class LabeledText:
             return self.text or "" if self.second_text is None else f"{self.text} || {self.second_text}"
         return " ".join(self.words[i] for i in positions) if positions else " ".join(self.words)
 
+    def context(self, index: int) -> str:
+        """The sentence that target ``index`` stands in, its words joined by blanks; empty where the form is all of it.
+
+        A blank inside a word is a no-break space: splitting at blanks gives the words back.
+        """
+        if self.words is None or not self.targets[index].words:
+            return ""
+        return " ".join(word.replace(" ", "\u00a0") for word in self.words)
+
 
 @dataclass(frozen=True)
 class Corpus:

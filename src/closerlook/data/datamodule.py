@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from closerlook.data.corpus import Corpus
 from closerlook.data.data_errors import DataError
 from closerlook.data.loaders import TrainLoader, batch_loader
 from closerlook.data.samplers import LengthBucketSampler, OrderedSampler
+from closerlook.data.stratified import stratified_subset
 
 
 class CorpusDataModule(LightningDataModule):
@@ -135,25 +136,3 @@ class CorpusDataModule(LightningDataModule):
         encoded = self.encoded(split)
         sampler = OrderedSampler(encoded.lengths, self.eval_batch_size, *self._rank_and_world_size())
         return batch_loader(encoded, sampler, self.seed)
-
-
-def stratified_subset(labels: Sequence[str], max_examples: int | None, seed: int = 0) -> NDArray[np.int64]:
-    """Sorted positions of at most ``max_examples`` of the labels, in proportion, rare labels first.
-
-    Raises:
-        DataError: ``max_examples`` is not positive.
-    """
-    n = len(labels)
-    if max_examples is not None and max_examples < 1:
-        raise DataError(f"max_examples is {max_examples}; expected at least 1 (or null for all)")
-    if max_examples is None or max_examples >= n:
-        return np.arange(n)
-    _, classes, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
-    order = np.random.default_rng(seed).permutation(n)
-    by_class = order[np.argsort(classes[order], kind="stable")]
-    # an example's rank within its label, as a share of the label: taking the smallest keeps proportions,
-    # and the first example of each label comes before all others
-    share = np.empty(n)
-    share[by_class] = (np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)) / counts[classes[by_class]]
-    ranked = order[np.argsort(share[order], kind="stable")]
-    return np.sort(ranked[:max_examples])

@@ -37,8 +37,16 @@ def own_corpus(settings: TaskSettings) -> Corpus:
     Raises:
         DataError: The data cannot be read, a column is missing, a value is not what it must be.
     """
+    return corpus_of(settings, read_source(settings))
+
+
+def corpus_of(settings: TaskSettings, source: OwnSource) -> Corpus:
+    """The corpus of what was read already; see :func:`own_corpus`.
+
+    Raises:
+        DataError: A column is missing, a value is not what it must be.
+    """
     _check_choices(settings)
-    source = read_source(settings)
     names, notes = _split_names(settings, source)
     reader = _Reader(settings)
     splits = {split: tuple(reader.texts(source.splits[name], split)) for split, name in names.items()}

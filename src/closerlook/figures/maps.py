@@ -42,7 +42,7 @@ def layer_map(table: pd.DataFrame, measure: str, *, split: str, probe: str | Non
         The figure. Cells without a value are marked ``×`` and say why. Numbers of clusters are coloured on a
         logarithmic scale, because they fall from thousands to tens.
     """
-    title = f"{title or capital(name_of(measure))}, {split}"
+    title = ", ".join(filter(None, (title or capital(name_of(measure)), split)))
     rows = rows_of(table, measure, probe=probe, split=split)
     rows = rows[rows["label"] == ""]
     if rows["value"].notna().sum() == 0:

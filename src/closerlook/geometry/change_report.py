@@ -38,6 +38,7 @@ def geometry_report(
     n_permutations: int = 999,
     n_bootstrap: int = 1000,
     random_state: int = 0,
+    apart: str = "",
 ) -> Report:
     """Return every measure of the change between two spaces, and of the space after, with controls.
 
@@ -52,6 +53,7 @@ def geometry_report(
         n_permutations: of the Mantel test.
         n_bootstrap: draws of labels.
         random_state: seed.
+        apart: why the spaces have no coordinates in common, where they have none: what has to subtract them is NaN.
 
     Returns:
         By name as in :data:`closerlook.measures.MEASURES`; NaN with a reason where undefined.
@@ -67,15 +69,20 @@ def geometry_report(
     before, after = (
         LabelledSpace(X, y, max_points=max_points, k=k, random_state=random_state) for X in (X_before, X_after)
     )
-    return _Change(before, after, n_permutations, n_bootstrap).report() | measures_of(after, head)
+    return _Change(before, after, n_permutations, n_bootstrap, apart).report() | measures_of(after, head)
 
 
 class _Change:
     """The measures of a pair of spaces; each method returns some of them."""
 
-    def __init__(self, before: LabelledSpace, after: LabelledSpace, n_permutations: int, n_bootstrap: int):
+    def __init__(
+        self, before: LabelledSpace, after: LabelledSpace, n_permutations: int, n_bootstrap: int, apart: str = ""
+    ):
         self.before, self.after, self.seed = before, after, after.seed
         self.n_permutations, self.n_bootstrap = n_permutations, n_bootstrap
+        self.apart = apart
+        if before.d != after.d:
+            self.apart = f"the spaces have {before.d} and {after.d} features; only spaces of one width subtract"
 
     def report(self) -> Report:
         parts: tuple[tuple[tuple[str, ...], Callable[[], Report]], ...] = (
@@ -109,10 +116,8 @@ class _Change:
     def displacement(self) -> Report:
         """How far centroids moved against each other, and in how many directions."""
         before, after, n = self.before, self.after, len(self.after.classes)
-        if before.d != after.d:
-            raise UndefinedMeasureError(
-                f"the spaces have {before.d} and {after.d} features; only spaces of one width subtract"
-            )
+        if self.apart:
+            raise UndefinedMeasureError(self.apart)
         own, random = (own_displacement(before.X, after.X, codes, n) for codes in (before.codes, before.shuffled))
         low, high, _ = mean_interval(own, random_state=self.seed)
         report: Report = {
@@ -131,8 +136,8 @@ class _Change:
 
     def shares(self) -> Report:
         """The split of the change into translation, rotation, scale and rest."""
-        if self.before.d != self.after.d:
-            raise UndefinedMeasureError("the spaces have different widths, so their change cannot be split")
+        if self.apart:
+            raise UndefinedMeasureError(self.apart)
         if np.array_equal(self.before.X, self.after.X):
             raise UndefinedMeasureError("the two spaces are equal, so there is no change to split")
         shift = self.after.X.mean(axis=0) - self.before.X.mean(axis=0)

@@ -66,6 +66,8 @@ def load_backbone(settings: ModelSettings, target: Path | str, seed: int) -> tup
 
 def from_pretrained(factory: Any, target: Path | str, settings: ModelSettings, **options: Any) -> Any:
     """``factory.from_pretrained(target)``, with one clear error for whatever goes wrong in it."""
+    if isinstance(target, Path) and target.suffix == ".gguf":
+        target, options = target.parent, options | {"gguf_file": target.name}
     with _one_error(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected pickle protocol")  # of a file that is refused next
         return factory.from_pretrained(
@@ -135,11 +137,17 @@ def _load(settings: ModelSettings, target: Path | str, options: dict[str, Any]) 
     )
 
 
-def _text_tower(model: PreTrainedModel) -> tuple[PreTrainedModel, str]:
-    """The encoder of an encoder-decoder, the language model of a multimodal one; and its weights' prefix in it."""
+def text_tower(model: PreTrainedModel) -> PreTrainedModel:
+    """The part of a model that reads text: an encoder-decoder's encoder, a multimodal model's language model."""
     # not by config.is_encoder_decoder: an encoder that was saved alone (T5EncoderModel) says false, and comes whole
     encoder_decoder = isinstance(getattr(model, "encoder", None), PreTrainedModel) and hasattr(model, "decoder")
-    tower = model.get_encoder() if encoder_decoder else getattr(model, "language_model", model)
+    tower: PreTrainedModel = model.get_encoder() if encoder_decoder else getattr(model, "language_model", model)
+    return tower
+
+
+def _text_tower(model: PreTrainedModel) -> tuple[PreTrainedModel, str]:
+    """The part that reads text, made ready for tuning, and its weights' prefix in the model."""
+    tower = text_tower(model)
     prefix = next((f"{name}." for name, module in model.named_modules() if module is tower and name), "")
     tower.config.use_cache = False  # of keys and values, for generating text
     if getattr(tower, "pooler", None) is not None:

@@ -106,8 +106,9 @@ class _Probe:
     def hidden(self, rows: list[list[int]]) -> tuple[Tensor, ...]:
         """All layers of a batch that is padded at its end, each (n_texts, n_subwords, hidden_size)."""
         width = max(map(len, rows))
-        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+        device = self.backbone.device  # a model in somebody's training is on a GPU already
+        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
         more = {"attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
         output = self.backbone(input_ids=ids, output_hidden_states=True, **{name: more[name] for name in self.inputs})
         layers = output.hidden_states

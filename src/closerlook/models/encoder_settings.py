@@ -14,6 +14,7 @@ class ModelSettings:
         source: Hub id (``google/bert_uncased_L-2_H-128_A-2``) or local folder; None when ``package`` is set.
         package: Import name of an installed package that ships the model; None for hub ids and folders.
         package_folder: Folder of the model inside the package.
+        adapter: Folder or hub id (``id@revision``) of a PEFT adapter, which is folded into the weights.
         revision: Branch, tag or commit on the hub; pin it for work you publish.
         sha256: Expected SHA-256 of the weights file; checked when the file is local.
         tokenizer: Hub id or folder of the tokenizer; None = it comes with the model.
@@ -28,6 +29,7 @@ class ModelSettings:
     source: str | None = None
     package: str | None = None
     package_folder: str = "model"
+    adapter: str | None = None
     revision: str | None = None
     sha256: str | None = None
     tokenizer: str | None = None
@@ -48,7 +50,8 @@ class FineTuningSettings:
         learning_rate: Peak learning rate.
         warmup_fraction: Share of the updates with rising learning rate; it then falls linearly to 0.
         head_dropout: Dropout before the linear layer.
-        freeze_encoder: Train only the linear layer.
+        layer_decay: Factor of the learning rate from one block to the one below, in (0, 1], the embeddings last
+            (2003.10555); None = one rate for all.
         compile: Run the encoder through ``torch.compile``; pays on GPUs only.
     """
 
@@ -58,7 +61,7 @@ class FineTuningSettings:
     learning_rate: float = 5e-5
     warmup_fraction: float = 0.1
     head_dropout: float = 0.1
-    freeze_encoder: bool = False
+    layer_decay: float | None = None
     compile: bool = False
 
 

@@ -1,12 +1,14 @@
-"""Fine-tuning: the whole encoder and one linear layer, as a LightningModule."""
+"""Fine-tuning: an encoder, or a part of it, and one linear layer, as a LightningModule."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAccuracy
@@ -14,10 +16,13 @@ from torchmetrics.classification import BinaryAccuracy
 from closerlook.data.batching import IGNORED_LABEL, Batch
 from closerlook.data.entity_tags import entity_scores, marks_entities
 from closerlook.geometry.label_sums import LabelSums
+from closerlook.models.blocks import depth_of
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.label_metrics import MacroF1, Predictions
 from closerlook.models.live_separation import LabelSeparation
 from closerlook.models.model_error import ModelError
+from closerlook.models.optimization import Schedule, layer_scales, parameter_groups
+from closerlook.models.tuned_weights import frozen_names
 
 SEPARATION = {"fisher_ratio": LabelSums.fisher_ratio, "cdnv": LabelSums.cdnv}
 """Measures of the space in front of the head that minibatches add up."""
@@ -28,6 +33,10 @@ OptimizerFactory = Callable[..., torch.optim.Optimizer]
 
 class FineTuningModule(pl.LightningModule):
     """Tunes an encoder and a linear head on labelled examples with cross-entropy.
+
+    Of the encoder those weights are trained that require gradients when the module is made (see
+    :func:`closerlook.models.tuning_method.apply_method`); checkpoints hold those and the head. An encoder of which
+    nothing is trained runs in evaluation mode, without dropout: the head learns on the vectors that snapshots store.
 
     Logs ``train/loss`` per update; ``val/loss``, ``val/accuracy``, ``val/macro_f1`` per epoch, how far the labels stand
     apart in front of the head (``val/fisher_ratio``, ``val/cdnv``), and the same under ``test/``. Accuracies are
@@ -42,11 +51,15 @@ class FineTuningModule(pl.LightningModule):
         warmup_fraction: Share of the updates with rising learning rate, in [0, 1].
         head_dropout: Dropout before the linear layer, in [0, 1).
         weight_decay: Weight decay of matrices; biases and layer norms have none.
-        freeze_encoder: Train only the head.
+        rate_factor: Peak learning rate over the optimizer's; with a first stage, that stage's.
+        layer_decay: Factor of the learning rate from one block to the one below, in (0, 1]; None = one rate for all.
+        head_epochs: Epochs of a first stage that trains the head alone; None = ``head_updates``, or no such stage.
+        head_updates: The same in updates, in place of ``head_epochs``.
         compile_encoder: Run the encoder through ``torch.compile``.
 
     Raises:
-        ModelError: ``warmup_fraction`` or ``head_dropout`` is out of range.
+        ModelError: ``warmup_fraction`` or ``head_dropout`` is out of range, or ``layer_decay`` is asked for where
+            blocks cannot be told apart.
     """
 
     def __init__(
@@ -58,7 +71,10 @@ class FineTuningModule(pl.LightningModule):
         warmup_fraction: float = 0.1,
         head_dropout: float = 0.1,
         weight_decay: float = 0.01,
-        freeze_encoder: bool = False,
+        rate_factor: float = 1.0,
+        layer_decay: float | None = None,
+        head_epochs: int | None = None,
+        head_updates: int | None = None,
         compile_encoder: bool = False,
     ) -> None:
         super().__init__()
@@ -74,11 +90,21 @@ class FineTuningModule(pl.LightningModule):
         self._optimizer_factory = optimizer
         self.warmup_fraction = warmup_fraction
         self.weight_decay = weight_decay
-        if freeze_encoder:
-            encoder.requires_grad_(False)
+        self.rate_factor = rate_factor
+        self._rate_scales = {} if layer_decay is None else _layer_scales(encoder, layer_decay)
+        self._head_epochs, self._head_updates = head_epochs, head_updates
+        self._n_head_updates = 0  # known when training starts
         self._forward = torch.compile(encoder) if compile_encoder else encoder
         self.metrics = nn.ModuleDict({stage: _metrics(n_classes, encoder.n_features) for stage in ("val", "test")})
         self._predictions: Predictions | None = None
+        self._trains_encoder = any(p.requires_grad for p in encoder.parameters())
+        self.not_in_checkpoints = frozen_names(self)
+        self.strict_loading = not self.not_in_checkpoints
+
+    @property
+    def head_alone(self) -> bool:
+        """Whether the head is trained alone at present: always, or in a first stage."""
+        return not self._trains_encoder or self.global_step < self._n_head_updates
 
     def forward(self, batch: Batch) -> Tensor:
         """(n_examples, n_classes) logits."""
@@ -91,10 +117,23 @@ class FineTuningModule(pl.LightningModule):
         Raises:
             ModelError: It is not finite: the training has diverged.
         """
-        loss = nn.functional.cross_entropy(self(batch), batch.labels, ignore_index=IGNORED_LABEL)
+        alone = self.head_alone
+        if (self._n_head_updates or alone) and self.encoder.training == alone:
+            self.encoder.train(not alone)
+        with torch.set_grad_enabled(not alone):
+            vectors = self._forward(batch)
+        logits = self.head(self.dropout(vectors))
+        loss = nn.functional.cross_entropy(logits, batch.labels, ignore_index=IGNORED_LABEL)
         self._refuse_divergence(loss, "training")
         self.log("train/loss", loss, batch_size=len(batch.labels), prog_bar=True)
+        if alone and self._trains_encoder and isinstance(self.trainer.strategy, DDPStrategy):
+            loss = loss + 0.0 * sum(p.sum() for p in self.encoder.parameters())  # DDP waits for every gradient
         return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leave the encoder alone while the head is trained alone: no decay, no moments."""
+        if self.head_alone:
+            self.encoder.zero_grad(set_to_none=True)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update validation loss and metrics."""
@@ -161,42 +200,74 @@ class FineTuningModule(pl.LightningModule):
             "again"
         )
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out what training does not change: it comes from the model's source."""
+        for name in self.not_in_checkpoints:
+            checkpoint["state_dict"].pop(name, None)
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the checkpoint of another model before anything of it is loaded.
 
         Raises:
             ModelError: Weights are missing, too many, or of other shapes.
         """
-        own = {name: tuple(value.shape) for name, value in self.state_dict().items()}
+        state = self.state_dict().items()
+        own = {name: tuple(value.shape) for name, value in state if name not in self.not_in_checkpoints}
         found = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
         other = sorted(name for name in own.keys() | found.keys() if own.get(name) != found.get(name))
         if other:
             name = other[0]
             raise ModelError(
                 f"the checkpoint {self.trainer.ckpt_path} holds another model: got {name} of shape "
-                f"{found.get(name)}, expected {own.get(name)} ({len(other)} differ). Resume with the task and the "
-                "model it was written with, or start anew with ckpt_path=null"
+                f"{found.get(name)}, expected {own.get(name)} ({len(other)} differ). Resume with the task, the model "
+                "and the method it was written with, or start anew with ckpt_path=null"
             )
 
     def configure_optimizers(self) -> Any:
-        """Optimizer with linear warm-up and linear decay to zero, stepped every update."""
+        """Optimizer with linear warm-up and linear decay to zero, stepped every update.
+
+        Raises:
+            ModelError: The first stage is as long as the training, which leaves nothing for all weights.
+        """
         clips_mixed = "mixed" in str(self.trainer.precision) and self.trainer.gradient_clip_val
         # Lightning clips the gradients of mixed precision before the step; a fused optimizer unscales within it
         options = (
             {"fused": False} if clips_mixed and getattr(self._optimizer_factory, "keywords", {}).get("fused") else {}
         )
-        optimizer = self._optimizer_factory(self._parameter_groups(), **options)
+        groups = parameter_groups(
+            self.named_parameters(), weight_decay=self.weight_decay, rate_scales=self._rate_scales
+        )
+        optimizer = self._optimizer_factory(groups, **options)
+        for group in optimizer.param_groups:
+            group["lr"] *= group["rate_scale"]
         total = int(self.trainer.estimated_stepping_batches)
-        warmup = max(1, round(self.warmup_fraction * total)) if self.warmup_fraction > 0 else 0
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: linear_schedule(step, warmup, total))
+        self._n_head_updates = self._first_stage(total)
+        factor = Schedule(total, self.warmup_fraction, self.rate_factor, self._n_head_updates)
+        # a function: what an object holds would be taken from the checkpoint, of a training with other settings too
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        trained = [p for p in self.parameters() if p.requires_grad]
-        return [
-            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self.weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        ]
+    def _first_stage(self, total: int) -> int:
+        """Updates of the stage that trains the head alone."""
+        if self._head_updates is None and self._head_epochs is None:
+            return 0
+        per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        first = self._head_updates or per_epoch * (self._head_epochs or 0)
+        if total <= first and self.trainer.max_epochs != 0:
+            raise ModelError(
+                f"the head would be trained alone for all of the {total} updates: got {first} updates of "
+                "method.head_epochs or method.head_updates, expected fewer. Raise finetuning.epochs, or choose "
+                "method=head"
+            )
+        return first
+
+
+def _layer_scales(encoder: PooledEncoder, decay: float) -> dict[str, float]:
+    """By name in the module, the factor of the learning rate of each of the encoder's weights."""
+    names = [name for name, _ in encoder.backbone.named_parameters()]
+    depths = depth_of(names, encoder.backbone, encoder.n_layers, encoder.facts.final_norm)
+    scales = layer_scales(depths, decay, encoder.n_layers)
+    return {f"encoder.backbone.{name}": scale for name, scale in scales.items()}
 
 
 def _metrics(n_classes: int, n_features: int) -> nn.ModuleDict:
@@ -209,19 +280,3 @@ def _metrics(n_classes: int, n_features: int) -> nn.ModuleDict:
             **{name: LabelSeparation(n_classes, n_features, measure) for name, measure in SEPARATION.items()},
         }
     )
-
-
-def linear_schedule(step: int, warmup: int, total: int) -> float:
-    """Factor of the learning rate at an update: up to 1 over ``warmup`` updates, then down to 0 at ``total``.
-
-    Args:
-        step: Number of updates so far.
-        warmup: Number of updates with rising rate; the first has factor ``1 / (warmup + 1)``, not 0.
-        total: Number of updates planned.
-
-    Returns:
-        A factor in [0, 1].
-    """
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return max(0.0, (total - step) / max(1, total - warmup))

@@ -9,6 +9,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
+from closerlook.models.adapter_loading import adapter_folder, fold_adapter
 from closerlook.models.backbone_loading import load_backbone
 from closerlook.models.encoder_check import EncoderFacts, inspect_encoder
 from closerlook.models.encoder_settings import ModelSettings
@@ -86,6 +87,9 @@ def load_encoder(settings: ModelSettings, *, seed: int = 0) -> LoadedEncoder:
     target = locate(settings)
     tokenizer = load_tokenizer(settings, target)
     backbone, notes = load_backbone(settings, target, seed)
+    if (adapter := adapter_folder(settings)) is not None:
+        backbone, of_adapter = fold_adapter(backbone, adapter, settings.name)
+        notes = [*notes, *of_adapter]
     n_embeddings, more = check_vocabulary(tokenizer, backbone, settings.name)
     sums = local_checksums(settings)
     return LoadedEncoder(
@@ -107,7 +111,7 @@ def _revision(settings: ModelSettings, sums: dict[str, str], config: Any) -> str
         return "random weights"
     if not sums:
         return str(getattr(config, "_commit_hash", None) or settings.revision or "unknown")
-    own = [(name, value) for name, value in sums.items() if "/" not in name]
+    own = [(name, value) for name, value in sums.items() if not name.startswith("tokenizer/")]
     safe = [value for name, value in own if name.endswith(".safetensors")]
-    parts = safe or [value for name, value in own if name.endswith(".bin")]
+    parts = safe or [value for name, value in own if name.endswith((".bin", ".gguf"))]
     return f"sha256:{parts[0] if len(parts) == 1 else hashlib.sha256(''.join(parts).encode()).hexdigest()}"

@@ -14,8 +14,10 @@ from huggingface_hub.errors import HfHubHTTPError
 from closerlook.files import sha256_of
 from closerlook.models.encoder_settings import ModelSettings
 from closerlook.models.model_error import ModelError
+from closerlook.results.run_dir import MODEL_FOLDER, RUN_FILE, RunDir
 
 CONFIG_FILE = "config.json"
+ADAPTER_CONFIG = "adapter_config.json"
 WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 """Single files of weights, in the order in which they are looked for; sharded ones have an index beside them."""
 _EXPECTED = "config.json, tokenizer.json and model.safetensors"
@@ -23,6 +25,7 @@ _HUB_TIMEOUT_S = 5.0
 _LFS_HEAD = b"version https://git-lfs"
 _DECISIVE = (
     "model",
+    "adapter",
     "pytorch_model",
     "config.json",
     "tokenizer",
@@ -54,7 +57,7 @@ def locate(settings: ModelSettings) -> Path | str:
 
 
 def local_folder(setting: str, value: str) -> Path | None:
-    """The folder that a setting names, or None when it is a hub id.
+    """The folder, or the .gguf file, that a setting names; None when it is a hub id.
 
     Raises:
         ModelError: It names a file, or looks like a folder and is none.
@@ -62,17 +65,19 @@ def local_folder(setting: str, value: str) -> Path | None:
     path = Path(value).expanduser()
     if path.is_dir():
         return path
-    if path.suffix == ".gguf":
-        raise _gguf_error(path)
+    if path.suffix == ".gguf" and path.is_file():
+        return path
     if path.is_file():
         raise ModelError(f"model.{setting}={value} is a file; expected its folder: model.{setting}={path.parent}")
-    if value.startswith((".", "/", "~")) or value.count("/") > 1:
+    if value.startswith((".", "/", "~")) or value.endswith("/") or value.count("/") > 1:
         raise ModelError(f"model.{setting}={value} is not a folder. Expected a folder or a hub id")
     return None
 
 
 def checksums(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a model's folder that decides what it computes: weights, configuration, tokenizer."""
+    if folder.suffix == ".gguf":
+        return {folder.name: sha256_of(folder)}
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name.startswith(_DECISIVE))
     return {path.name: sha256_of(path) for path in files}
 
@@ -87,6 +92,8 @@ def local_checksums(settings: ModelSettings) -> dict[str, str]:
     folder = _package_folder(settings) if settings.package else local_folder("source", settings.source or "")
     if folder is not None:
         found = checksums(_checked(folder, settings))
+    if settings.adapter and (other := local_folder("adapter", settings.adapter)):
+        found |= {f"adapter/{name}": value for name, value in checksums(other).items()}
     if settings.tokenizer and (other := local_folder("tokenizer", settings.tokenizer)):
         found |= {f"tokenizer/{name}": value for name, value in checksums(other).items()}
     return found
@@ -103,8 +110,12 @@ def _package_folder(settings: ModelSettings) -> Path:
 
 
 def _checked(folder: Path, settings: ModelSettings) -> Path:
-    """The folder with the encoder itself, after a look at its files."""
+    """The folder with the encoder itself, or its .gguf file, after a look at its files."""
+    if folder.suffix == ".gguf":
+        return folder
     folder = _with_configuration(folder)
+    if folder.name == MODEL_FOLDER and (folder.parent / RUN_FILE).is_file():
+        RunDir(folder.parent).whole_model()  # what the run ended with, not what is left of an earlier one
     for path in folder.iterdir():
         if path.is_file() and path.stat().st_size < 1024 and path.read_bytes().startswith(_LFS_HEAD):
             raise ModelError(
@@ -140,12 +151,10 @@ def _with_configuration(folder: Path) -> Path:
         inner = folder / str(_read_json(folder / "modules.json")[0]["path"])
         if (inner / CONFIG_FILE).is_file():
             return inner
-    if (folder / "adapter_config.json").is_file():
-        base = _read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+    if (folder / ADAPTER_CONFIG).is_file():
+        base = adapter_config(folder).get("base_model_name_or_path")
         raise ModelError(
-            f"{folder} is a PEFT adapter of {base}, not a model. Merge the two once with "
-            "`PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(folder)`, save the base's "
-            "tokenizer there too, and give that folder with model.source=..."
+            f"{folder} is a PEFT adapter of {base}, not a model. Give both: model.source={base} model.adapter={folder}"
         )
     inside = sorted(folder.glob(f"*/{CONFIG_FILE}"), key=lambda path: (len(path.parent.name), path.parent.name))
     if inside:
@@ -154,16 +163,20 @@ def _with_configuration(folder: Path) -> Path:
             f"Give one of them, e.g. model.source={inside[-1].parent}"
         )
     if gguf := sorted(folder.glob("*.gguf")):
-        raise _gguf_error(gguf[0])
+        raise ModelError(f"{folder} has no {CONFIG_FILE}, but GGUF files. Name one of them: model.source={gguf[0]}")
     raise ModelError(f"{folder} has no {CONFIG_FILE}: got {_listing(folder)}; expected {_EXPECTED} there")
 
 
-def _gguf_error(path: Path) -> ModelError:
-    return ModelError(
-        f"{path} is a GGUF file, made for inference; expected a folder with {_EXPECTED}. Write one with "
-        f"`AutoModelForCausalLM.from_pretrained({str(path.parent)!r}, gguf_file={path.name!r})` and "
-        "`save_pretrained(folder)`, and the same with AutoTokenizer"
-    )
+def adapter_config(folder: Path) -> dict[str, Any]:
+    """What a PEFT adapter says of itself.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    found = _read_json(folder / ADAPTER_CONFIG)
+    if not isinstance(found, dict):
+        raise ModelError(f"{folder / ADAPTER_CONFIG} is damaged: expected an object. Copy or download it again")
+    return found
 
 
 def _read_json(path: Path) -> Any:

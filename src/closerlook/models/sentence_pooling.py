@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import cached_file
@@ -41,12 +42,18 @@ def recommended_pooling(target: Path | str, settings: ModelSettings) -> str | No
     if path is None or not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        flags = {content.get("pooling_mode")} | {name for flag, name in _FLAGS.items() if content.get(flag)}
+        return pooling_of(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, AttributeError) as error:
         raise ModelError(f"{path} cannot be read ({error}); expected the JSON of sentence-transformers") from error
+
+
+def pooling_of(content: dict[str, Any]) -> str | None:
+    """``cls``, ``mean`` or ``last`` by the configuration of a pooling of sentence-transformers; None for another."""
+    modes = content.get("pooling_mode")
+    named = {str(mode).removesuffix("token") for mode in (modes if isinstance(modes, list | tuple) else [modes])}
+    flags = named | {name for flag, name in _FLAGS.items() if content.get(flag)}
     chosen = [pooling for pooling in POOLINGS if pooling in flags]
-    return chosen[0] if len(chosen) == 1 else None
+    return chosen[0] if len(chosen) == 1 and len(flags - {"None"}) == 1 else None
 
 
 def choose_pooling(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
+from closerlook.models.adapter_loading import adapter_folder
 from closerlook.models.backbone_loading import from_pretrained
 from closerlook.models.encoder_settings import ModelSettings
 from closerlook.models.model_error import ModelError
@@ -27,12 +28,10 @@ def load_tokenizer(settings: ModelSettings, target: Path | str) -> PreTrainedTok
     if source := settings.tokenizer:
         target = local_folder("tokenizer", source) or source
         settings = replace(settings, source=source, revision=None)  # the revision is the model's
+    elif (adapter := adapter_folder(settings)) and (adapter / "tokenizer.json").is_file():
+        target = adapter  # it may have added tokens to the base's
     tokenizer = from_pretrained(AutoTokenizer, target, settings, use_fast=True)
-    if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(
-            f"the tokenizer of {settings.name!r} has no fast version, got {type(tokenizer).__name__}. "
-            "Words and subwords can only be aligned with one: add a tokenizer.json to the model"
-        )
+    require_fast(tokenizer, settings.name)
     if not _ordinary_ids(tokenizer):  # transformers makes an empty one where the files are missing
         raise ModelError(
             f"model {settings.name!r} has no tokenizer: got one of {len(tokenizer)} special tokens and no word from "
@@ -40,6 +39,19 @@ def load_tokenizer(settings: ModelSettings, target: Path | str) -> PreTrainedTok
             "model that it comes from: model.tokenizer=<folder or hub id>"
         )
     return tokenizer
+
+
+def require_fast(tokenizer: Any, name: str) -> None:
+    """Refuse a tokenizer that does not say which characters its subwords are of.
+
+    Raises:
+        ModelError: It is none of the fast ones.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(
+            f"the tokenizer of {name!r} has no fast version, got {type(tokenizer).__name__}. "
+            "Words and subwords can only be aligned with one: add a tokenizer.json to the model"
+        )
 
 
 def check_vocabulary(

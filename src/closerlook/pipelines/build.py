@@ -13,6 +13,7 @@ from closerlook.data.corpus import Corpus
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.loading import LoadedEncoder, load_encoder
+from closerlook.models.tuning_method import apply_method
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Built:
         corpus: The task.
         loaded: The encoder's network and tokenizer, and where they came from.
         data: The texts, tokenised.
-        encoder: The encoder with one vector an example.
+        encoder: The encoder with one vector an example; those weights require gradients that the method trains.
     """
 
     corpus: Corpus
@@ -41,12 +42,26 @@ def build(config: TrainConfig, corpus: Corpus) -> Built:
 
     Raises:
         DataError: The data is missing or malformed.
-        ModelError: The encoder cannot be loaded, or takes shorter texts than ``task.max_length`` asks for.
+        ModelError: The encoder cannot be loaded, takes shorter texts than ``task.max_length`` asks for, or has nothing
+            to train by the method.
+    """
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    loaded = load_encoder(config.model, seed=config.seed)
+    data = encode(config, corpus, loaded)
+    encoder = PooledEncoder(loaded, corpus.level, final_norm=config.snapshot.final_norm)
+    apply_method(encoder, config.method, seed=config.seed)
+    return Built(corpus, loaded, data, encoder)
+
+
+def encode(config: TrainConfig, corpus: Corpus, loaded: LoadedEncoder) -> CorpusDataModule:
+    """Tokenise the texts for an encoder.
+
+    Raises:
+        DataError: The texts do not fit it.
+        ModelError: It takes shorter texts than ``task.max_length`` asks for.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forked workers would warn and fall back to it anyway
-    pl.seed_everything(config.seed, workers=True, verbose=False)
     task, tuning = config.task, config.finetuning
-    loaded = load_encoder(config.model, seed=config.seed)
     data = CorpusDataModule(
         corpus,
         loaded.tokenizer,
@@ -58,7 +73,7 @@ def build(config: TrainConfig, corpus: Corpus) -> Built:
         **loaded.encoding_options(task.max_length),
     )
     data.setup()
-    return Built(corpus, loaded, data, PooledEncoder(loaded, corpus.level, final_norm=config.snapshot.final_norm))
+    return data
 
 
 def to_evaluate(encoder: PooledEncoder) -> PooledEncoder:

@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from closerlook.callbacks.checkpoint_file import check_checkpoint
 from closerlook.config import config_dir
 from closerlook.data.data_errors import DataError
 from closerlook.data.task_settings import TaskSettings
 from closerlook.data.tasks import load_corpus
-from closerlook.files import sha256_of
 from closerlook.locks import locked
 from closerlook.models.encoder_settings import SnapshotSettings
-from closerlook.pipelines.provenance import git_commit, now, versions
+from closerlook.pipelines.run_checkpoint import intact_digest, read_checkpoint
 from closerlook.pipelines.scopes import choose_layers
 from closerlook.pipelines.spaces import Moment, Texts, build_space, store_examples, store_space, take_over_first
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
+from closerlook.results.provenance import git_commit, now, versions
 from closerlook.results.run import CrossOrigin, RunError, RunInfo
 from closerlook.results.run_dir import RunDir
 
@@ -166,7 +165,7 @@ def _store(
 
 
 def _source(run: RunDir, task: TaskSettings) -> _Source:
-    info, config, checkpoint = run.info(), run.config(), run.last_checkpoint
+    info, config = run.info(), run.config()
     if task.name == info.task:
         raise RunError(
             f"cross_task={task.name} is the task that {run.root} was tuned on; choose another, or probe the run"
@@ -175,40 +174,7 @@ def _source(run: RunDir, task: TaskSettings) -> _Source:
         raise RunError(f"cross_task={task.name}: expected a name without slashes, since a folder is named after it")
     if not config:
         raise RunError(f"{run.root} has no {run.config_file.name}, so its encoder cannot be rebuilt. Train it again")
-    if not checkpoint.is_file():
-        raise RunError(
-            f"{run.root} has no {checkpoint.relative_to(run.root)}, so there is no tuned encoder to look into. "
-            "Run its train.py command again (callbacks=default keeps the last checkpoint)"
-        )
-    return _Source(run, info, config, _intact_digest(run))
-
-
-def _intact_digest(run: RunDir) -> str:
-    """SHA-256 of the last checkpoint, compared with the one that was recorded when training ended.
-
-    Computed once a process as long as the file is the same: checkpoints are large.
-
-    Raises:
-        RunError: The checkpoint is damaged, or another one.
-    """
-    path = run.last_checkpoint
-    stat = path.stat()
-    key = (path.resolve(), stat.st_mtime_ns, stat.st_size)
-    if key not in _digests:
-        expected = run.seal_of(path)
-        if expected is None:  # an earlier version trained the run
-            check_checkpoint(path)
-        _digests[key] = sha256_of(path)
-        if expected not in (None, _digests[key]):
-            del _digests[key]
-            raise RunError(
-                f"{path} is damaged, or the checkpoint of another run: its SHA-256 is not the one that was recorded "
-                "when training ended. Put the old file back, or train the run again with overwrite=true"
-            )
-    return _digests[key]
-
-
-_digests: dict[tuple[Path, int, int], str] = {}
+    return _Source(run, info, config, intact_digest(run))
 
 
 def _refuse_links(target: RunDir) -> None:
@@ -261,7 +227,7 @@ def _forget(target: RunDir, *, keep_results: bool) -> None:
     for folder in (target.snapshots, *(() if keep_results else (target.results,))):
         if folder.is_dir():
             shutil.rmtree(folder)
-    for file in (target.info_file, target.config_file, target.checksums_file, target.report_file):
+    for file in (target.info_file, target.config_file, target.checksums_file, target.report_file, target.space_file):
         file.unlink(missing_ok=True)
 
 
@@ -291,13 +257,8 @@ def _load_tuned(encoder: PooledEncoder, source: _Source) -> Moment:
     Raises:
         RunError: The checkpoint was written before the first update.
     """
-    import torch  # seconds to load
+    from closerlook.models.tuned_weights import load_tuned
 
-    path, prefix = source.run.last_checkpoint, "encoder."
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    step = int(content["global_step"])
-    if step < 1:
-        raise RunError(f"{path} was written before the first update; train the run first")
-    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-    encoder.load_state_dict(weights, strict=True)
+    step, state = read_checkpoint(source.run)
+    load_tuned(encoder, state)
     return Moment(step, source.info.epoch_of(step))

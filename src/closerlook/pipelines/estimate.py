@@ -6,7 +6,7 @@ import logging
 import math
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +15,14 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from closerlook.callbacks.planned_length import PlannedLength
 from closerlook.callbacks.stopwatch import Stopwatch
 from closerlook.config import TrainConfig, config_dir
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import SnapshotSettings
 from closerlook.models.finetuning_module import FineTuningModule
+from closerlook.models.method_settings import MethodSettings
 from closerlook.models.stored_space import (
     Moment,
     choose_examples,
@@ -29,7 +31,7 @@ from closerlook.models.stored_space import (
     store_examples,
     store_space,
 )
-from closerlook.pipelines.fine_tune import prepare
+from closerlook.pipelines.fine_tune import prepare, with_length
 from closerlook.pipelines.fit import n_processes
 from closerlook.pipelines.instances import make
 from closerlook.probes.runner import plan_cells, run_probes
@@ -78,6 +80,7 @@ class Estimate:
         snapshot_s: Seconds of all snapshots.
         snapshot_bytes: Bytes of one snapshot.
         checkpoint_bytes: Bytes of all checkpoints that are kept.
+        model_bytes: Bytes of the exported model.
         peak_bytes: Most GPU memory in use while training; None on a CPU.
         probes: The default probes, on one core.
     """
@@ -95,6 +98,7 @@ class Estimate:
     snapshot_s: float
     snapshot_bytes: int
     checkpoint_bytes: int
+    model_bytes: int
     peak_bytes: int | None
     probes: tuple[ProbeEstimate, ...]
 
@@ -105,8 +109,8 @@ class Estimate:
 
     @property
     def disk_bytes(self) -> int:
-        """Bytes of all snapshots and checkpoints."""
-        return self.n_snapshots * self.snapshot_bytes + self.checkpoint_bytes
+        """Bytes of all snapshots, checkpoints and the exported model."""
+        return self.n_snapshots * self.snapshot_bytes + self.checkpoint_bytes + self.model_bytes
 
 
 def estimate(config: TrainConfig) -> Estimate:
@@ -122,18 +126,23 @@ def estimate(config: TrainConfig) -> Estimate:
         DataError: The data is missing or malformed.
         ModelError: The encoder cannot be loaded.
     """
-    parts = prepare(config)
-    data, module, info, snapshot = parts.built.data, parts.module, parts.info, config.snapshot
+    parts = prepare(_one_stage(config))
+    data, module, snapshot = parts.built.data, parts.module, config.snapshot
+    info = replace(parts.info, method=config.method.label)
     processes = n_processes(config)
     splits = choose_examples(data, snapshot.splits, snapshot.max_examples)
     layers = choose_layers(snapshot.layers, info.n_layers)
     size = snapshot.batch_size or config.finetuning.eval_batch_size
 
     timed = _time_updates(config, module, data)
+    info = with_length(info, *_shared_out(config, timed.planned, processes))
     epoch_subwords = _epoch_subwords(data)
-    train_s = timed.seconds / timed.subwords * epoch_subwords * info.n_epochs / processes
+    train_s = timed.seconds / max(timed.subwords, 1) * epoch_subwords * info.n_epochs / processes
+    share = _head_share(config, info)
     space = _Sampled(module.to(timed.device).encoder.eval(), data, splits, layers, size)
     forward_s = _time_forward(space)
+    head_s = forward_s / max(sum(map(len, splits.values())), 1) * info.n_train * info.n_epochs / processes
+    train_s = (1 - share) * train_s + share * head_s
     n_snapshots = len(snapshot_steps(info, snapshot)) if snapshot.enabled else 0
     n_stored = sum(map(len, splits.values()))
     evaluated = sum(
@@ -154,9 +163,24 @@ def estimate(config: TrainConfig) -> Estimate:
         snapshot_s=forward_s * n_snapshots / processes,
         snapshot_bytes=n_stored * module.encoder.n_features * len(layers) * itemsize,
         checkpoint_bytes=_checkpoint_bytes(module) * (2 if "validation" in data.splits else 1),
+        model_bytes=sum(4 * p.numel() for p in module.parameters()) if config.export else 0,
         peak_bytes=timed.peak_bytes,
         probes=_time_probes(space, n_snapshots),
     )
+
+
+def _one_stage(config: TrainConfig) -> TrainConfig:
+    """The settings without a first stage of the head alone, which a few updates would not get beyond."""
+    return replace(config, method=MethodSettings()) if config.method.name == "lp_ft" else config
+
+
+def _head_share(config: TrainConfig, info: RunInfo) -> float:
+    """Share of the updates that train the head alone before all weights: they cost a forward pass."""
+    method = config.method
+    if method.name != "lp_ft":
+        return 0.0
+    first = method.head_updates or (method.head_epochs or 0) * (info.updates_per_epoch or 0)
+    return min(first / max(info.n_updates, 1), 1.0)
 
 
 def snapshot_steps(info: RunInfo, settings: SnapshotSettings) -> set[int]:
@@ -170,28 +194,45 @@ def snapshot_steps(info: RunInfo, settings: SnapshotSettings) -> set[int]:
 
 
 class _Updates(NamedTuple):
-    """A few updates: their seconds and subwords, the device, and the most GPU memory in use (None on a CPU)."""
+    """A few updates: their seconds and subwords, the device, the most GPU memory in use (None on a CPU), the plan.
+
+    The plan is the trainer's own, for one process: updates in all, and of an epoch.
+    """
 
     seconds: float
     subwords: int
     device: str
     peak_bytes: int | None
+    planned: tuple[int, int]
+
+
+def _shared_out(config: TrainConfig, planned: tuple[int, int], processes: int) -> tuple[int, int]:
+    """The plan where several processes share the batches of an epoch."""
+    n_updates, per_epoch = planned
+    each = -(-per_epoch // processes)
+    limited = n_updates == config.trainer.get("max_steps")
+    return (n_updates if limited else n_updates // per_epoch * each), each
 
 
 def _time_updates(config: TrainConfig, module: FineTuningModule, data: CorpusDataModule) -> _Updates:
     """A few updates by Lightning itself, with the job's precision and optimizer."""
-    watch = Stopwatch(_TRAIN_LIMIT_S)
+    watch, planned = Stopwatch(_TRAIN_LIMIT_S, _N_BATCHES), (0, 1)
+
+    def length(n_updates: int, per_epoch: int) -> None:
+        nonlocal planned
+        planned = (n_updates, per_epoch)
+
     with tempfile.TemporaryDirectory() as folder:
         trainer = make(
             config.trainer,
             "trainer",
-            callbacks=[watch],
+            callbacks=[PlannedLength(length), watch],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
-            limit_train_batches=_N_BATCHES,
             limit_val_batches=0,
-            max_epochs=1,
+            max_time=None,
+            min_epochs=None,
             devices=1,
             num_nodes=1,
             strategy="auto",
@@ -208,7 +249,7 @@ def _time_updates(config: TrainConfig, module: FineTuningModule, data: CorpusDat
     device = trainer.strategy.root_device
     peak = int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else None
     data.trainer = None
-    return _Updates(watch.seconds, watch.subwords, str(device), peak)
+    return _Updates(watch.seconds, watch.subwords, str(device), peak, planned)
 
 
 def _epoch_subwords(data: CorpusDataModule) -> int:
@@ -248,8 +289,8 @@ def _time_forward(space: _Sampled) -> float:
 
 
 def _checkpoint_bytes(module: FineTuningModule) -> int:
-    """Bytes of a checkpoint: the weights, and Adam's two moments of those that are trained."""
-    return sum(p.numel() * p.element_size() * (3 if p.requires_grad else 1) for p in module.parameters())
+    """Bytes of a checkpoint: the weights that are trained, and Adam's two moments of them."""
+    return sum(3 * p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
 
 
 def _time_probes(space: _Sampled, n_snapshots: int) -> tuple[ProbeEstimate, ...]:

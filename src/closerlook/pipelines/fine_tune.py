@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import math
 import os
 import shutil
 import time
@@ -15,21 +14,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from closerlook.callbacks.history_logger import HistoryLogger
-from closerlook.callbacks.snapshot import SnapshotCallback
+from closerlook.callbacks.snapshot import RunSnapshots
 from closerlook.config import TrainConfig, as_yaml
 from closerlook.data.tasks import load_corpus
 from closerlook.errors import UserError
 from closerlook.interruption import Interrupted, hand_over, interrupt, on_signals
+from closerlook.models.export import Exported
 from closerlook.models.finetuning_module import FineTuningModule
 from closerlook.models.model_source import local_checksums
+from closerlook.models.tuning_method import WeightCounts, count_weights
 from closerlook.pipelines.build import Built, build
-from closerlook.pipelines.fit import Listeners, check_nodes, fit, make_trainer, planned_length, step_of
+from closerlook.pipelines.export import export, withdraw
+from closerlook.pipelines.fit import Listeners, check_nodes, fit, make_trainer, step_of
 from closerlook.pipelines.instances import make
 from closerlook.pipelines.launch import await_leader, forget_launch, is_leader, launch_id
 from closerlook.pipelines.logging_targets import check_loggers, live_sink, log_snapshots, open_loggers
-from closerlook.pipelines.provenance import git_commit, now, versions
 from closerlook.pipelines.run_state import (
     FAILED,
     FINISHED,
@@ -43,6 +45,7 @@ from closerlook.pipelines.run_state import (
     plan,
     write_state,
 )
+from closerlook.results.provenance import git_commit, now, versions
 from closerlook.results.run import RunError, RunInfo
 from closerlook.results.run_dir import RunDir
 from closerlook.tracking.loggers import RunLogger
@@ -65,6 +68,7 @@ class TrainOutcome:
         n_snapshots: Snapshots on disk.
         score: The last validation accuracy; None without a validation split.
         skipped: The run was finished before with the same settings.
+        model: The tuned model as a folder of transformers; None when none was written.
     """
 
     run_dir: Path
@@ -75,6 +79,7 @@ class TrainOutcome:
     n_snapshots: int = 0
     score: float | None = None
     skipped: bool = False
+    model: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,7 @@ def _fit(
         if leads:
             info = _same_inputs(info, run, checkpoint)
             run.unseal(run.history_file, run.last_checkpoint)
+            withdraw(run)
             run.save_info(info)
             run.save_config(as_yaml(config))
             if "fork" in str(config.trainer.get("strategy")):
@@ -217,7 +223,7 @@ def _fit(
         history = HistoryLogger(run.root, step_of(checkpoint))
 
         def length(n_updates: int, per_epoch: int) -> None:
-            known = replace(info, n_updates=n_updates, updates_per_epoch=per_epoch, n_epochs=-(-n_updates // per_epoch))
+            known = with_length(info, n_updates, per_epoch)
             run.save_info(known)
             for logger in loggers:
                 if isinstance(logger, RunLogger):
@@ -233,18 +239,33 @@ def _fit(
             if isinstance(logger, RunLogger):  # what comes now is of the last update, however training ended
                 logger.info = replace(run.info(), n_updates=trainer.global_step)
         tested = trainer.test(module, datamodule=data, verbose=False)
-        snapshots = [c for c in trainer.callbacks if isinstance(c, SnapshotCallback)]  # type: ignore[attr-defined]
+        snapshots = [c for c in trainer.callbacks if isinstance(c, RunSnapshots)]  # type: ignore[attr-defined]
         if snapshots and leads:
             log_snapshots(loggers, run.root, info)
+        scores = {key: float(value) for key, value in tested[0].items()} if tested else {}
+        exported = None
+        if leads and config.export:
+            exported = _export(config, run, parts, trainer, scores)
     return TrainOutcome(
         run_dir=run.root,
         info=run.info(),
-        metrics={key: float(value) for key, value in tested[0].items()} if tested else {},
+        metrics=scores,
         seconds=seconds,
         snapshot_seconds=sum(c.seconds for c in snapshots),
         n_snapshots=len(list(run.snapshots.glob("step-*"))),
         score=_score(run),
+        model=run.model if exported else None,
     )
+
+
+def _export(
+    config: TrainConfig, run: RunDir, parts: Parts, trainer: pl.Trainer, scores: dict[str, float]
+) -> Exported | None:
+    """Export the tuned model, unless its weights are spread over several devices."""
+    if not isinstance(trainer.strategy, (SingleDeviceStrategy, DDPStrategy)):
+        log.warning("the tuned model is not exported: %s spreads its weights", type(trainer.strategy).__name__)
+        return None
+    return export(run, config, parts.built, parts.module, run.info(), scores)
 
 
 def _prepare_wandb_for_forks() -> None:
@@ -293,20 +314,27 @@ def prepare(config: TrainConfig) -> Parts:
         warmup_fraction=tuning.warmup_fraction,
         head_dropout=tuning.head_dropout,
         weight_decay=float(config.optimizer.get("weight_decay", 0.0)),
-        freeze_encoder=tuning.freeze_encoder,
+        rate_factor=config.method.rate_factor,
+        layer_decay=tuning.layer_decay,
+        head_epochs=config.method.head_epochs,
+        head_updates=config.method.head_updates,
         compile_encoder=tuning.compile,
     )
     module.train()  # `from_pretrained` leaves the encoder in evaluation mode, and Lightning keeps the mode it finds
-    return Parts(built, module, _describe(config, built))
+    return Parts(built, module, _describe(config, built, count_weights(module)))
 
 
-def _describe(config: TrainConfig, built: Built) -> RunInfo:
+def with_length(info: RunInfo, n_updates: int, per_epoch: int) -> RunInfo:
+    """A run's description with the length of its training: updates in all, and of an epoch."""
+    return replace(info, n_updates=n_updates, updates_per_epoch=per_epoch, n_epochs=-(-n_updates // per_epoch))
+
+
+def _describe(config: TrainConfig, built: Built, weights: WeightCounts) -> RunInfo:
     corpus, loaded, data = built.corpus, built.loaded, built.data
     notes = [*corpus.notes, *built.encoder.notes]
     notes += [f"{split}: {data.encoded(split).report.summary()}" for split in data.splits]
     for note in notes:
         log.info(note)
-    n_updates, per_epoch = planned_length(config, len(data.train_dataloader()))
     return RunInfo(
         task=corpus.name,
         level=corpus.level,
@@ -319,14 +347,16 @@ def _describe(config: TrainConfig, built: Built) -> RunInfo:
         hidden_size=loaded.hidden_size,
         n_train=data.encoded("train").n_examples,
         n_test=data.encoded("test").n_examples,
-        n_epochs=math.ceil(n_updates / per_epoch),
-        n_updates=n_updates,
+        n_epochs=0,  # the trainer knows how long it is going to be, when it starts
+        n_updates=0,
         created=now(),
         git_commit=git_commit(),
         versions=versions(),
         checksums=dict(corpus.checksums),
         notes=tuple(notes),
         variant=config.variant,
-        updates_per_epoch=per_epoch,
         model_checksums=loaded.checksums,
+        method=config.method.label,
+        n_parameters=weights.total,
+        n_trained=weights.trained,
     )

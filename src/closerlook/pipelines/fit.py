@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import pickle  # its errors only
 import signal
@@ -14,14 +13,14 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ProgressBar
-from pytorch_lightning.utilities.exceptions import SIGTERMException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 from torch.multiprocessing.spawn import ProcessException
 
 from closerlook.callbacks.checkpoint import AtomicCheckpointIO
 from closerlook.callbacks.graceful_stop import GracefulStop
 from closerlook.callbacks.live_probe import LiveProbeCallback, Sink
 from closerlook.callbacks.planned_length import PlannedLength
-from closerlook.callbacks.snapshot import SnapshotCallback
+from closerlook.callbacks.snapshot import RunSnapshots
 from closerlook.config import TrainConfig
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.interruption import Interrupted, on_signals
@@ -41,34 +40,45 @@ class Listeners(NamedTuple):
     live_probe: Sink
 
 
+_NOT_HERE: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "strategy": (
+        lambda value: isinstance(value, str) and "spawn" in value,
+        "processes that are spawned cannot be handed the run; use trainer=ddp_cpu (forks) or trainer.strategy=ddp",
+    ),
+    "overfit_batches": (
+        bool,
+        "batches are made anew in each epoch; task.limit_train_texts=64 trains on a few texts (debug=overfit)",
+    ),
+    "limit_train_batches": (
+        lambda value: value is not None and value <= 0,
+        "nothing would be trained; finetuning.epochs=0 stores the untuned space",
+    ),
+    "accumulate_grad_batches": (lambda value: value is not None and value < 1, "expected 1 or more batches an update"),
+}
+"""Settings of the trainer that this training cannot follow: when, and what to do instead."""
+
+
 def check_nodes(config: TrainConfig) -> None:
     """Refuse settings that the trainer, the optimizer or a callback does not have, before anything is done.
 
     Raises:
-        RunError: There is such a setting, or no such class.
+        RunError: There is such a setting or no such class, or the trainer is told what this training cannot do.
     """
     check_names(config.trainer, "trainer")
+    for name, (holds, instead) in _NOT_HERE.items():
+        if holds(value := config.trainer.get(name)):
+            raise RunError(f"trainer.{name}={value}: {instead}")
+    lengths = {name: config.trainer.get(name) for name in ("max_epochs", "max_steps")}
+    if all(value in (None, -1) for value in lengths.values()):
+        raise RunError(
+            "the training has no end: neither trainer.max_epochs nor trainer.max_steps is a number, and the learning "
+            "rate falls to zero over one of them. Set finetuning.epochs or trainer.max_steps; trainer.max_time may end "
+            "it earlier"
+        )
     check_names(config.optimizer, "optimizer")
     for name, node in (config.callbacks or {}).items():
         if node is not None:
             check_names(node, f"callbacks.{name}")
-
-
-def planned_length(config: TrainConfig, n_batches: int) -> tuple[int, int]:
-    """Updates planned, and updates of an epoch, before there is a trainer; it says itself when it starts.
-
-    Args:
-        config: The settings.
-        n_batches: Batches of an epoch on one process.
-    """
-    trainer = config.trainer
-    limit = trainer.get("limit_train_batches", 1.0)
-    per_process = math.ceil(n_batches / n_processes(config))
-    used = min(limit, per_process) if isinstance(limit, int) else int(limit * per_process)
-    per_epoch = max(1, math.ceil(used / int(trainer.get("accumulate_grad_batches", 1))))
-    epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps", -1)
-    planned = per_epoch * epochs if epochs is not None and epochs >= 0 else steps
-    return (min(planned, steps) if steps is not None and steps >= 0 else planned), per_epoch
 
 
 def n_processes(config: TrainConfig) -> int:
@@ -116,7 +126,7 @@ def _callbacks(config: TrainConfig, run: RunDir, listeners: Listeners) -> list[p
         callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     if config.snapshot.enabled:
         size = config.finetuning.eval_batch_size
-        callbacks.insert(0, SnapshotCallback(run.snapshots, config.snapshot, default_batch_size=size))
+        callbacks.insert(0, RunSnapshots(run.snapshots, config.snapshot, default_batch_size=size))
     for callback in callbacks:
         if isinstance(callback, LiveProbeCallback):
             callback.attach(run.results, listeners.live_probe)
@@ -128,7 +138,7 @@ def fit(trainer: pl.Trainer, module: pl.LightningModule, data: CorpusDataModule,
 
     Raises:
         Interrupted: SIGTERM or Ctrl-C came.
-        RunError: One of several training processes was killed.
+        RunError: One of several training processes was killed, or Lightning refuses a setting when training starts.
     """
     stop = next(callback for callback in trainer.callbacks if isinstance(callback, GracefulStop))  # type: ignore[attr-defined]
     path = str(checkpoint) if checkpoint else None
@@ -137,6 +147,8 @@ def fit(trainer: pl.Trainer, module: pl.LightningModule, data: CorpusDataModule,
             trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
     except SIGTERMException:
         raise Interrupted(stop.signum or signal.SIGTERM) from None
+    except MisconfigurationException as error:
+        raise RunError(f"the trainer cannot be used so: {' '.join(str(error).split())[:500]}") from error
     except ProcessException as error:
         if getattr(error, "exit_code", None) == _STOPPED:
             raise Interrupted(stop.signum or signal.SIGTERM) from None

@@ -87,11 +87,20 @@ def _new_problems(known: Sequence[str], problems: Mapping[str, str]) -> list[str
 def claims_json(joined: Study, claims: tuple[Claim, ...]) -> dict[str, Any]:
     """The claims as plain values, with the runs behind them."""
     runs = [
-        {"path": run.path, "task": run.info.task, "tuned_on": run.tuned_on, "model": run.info.model,
-         "variant": run.variant, "seed": run.info.seed, "status": run.status, "n_epochs": run.info.n_epochs,
-         "n_train": run.info.n_train, "n_rows": run.n_rows}
+        {
+            "path": run.path,
+            "task": run.info.task,
+            "tuned_on": run.tuned_on,
+            "model": run.info.model,
+            "variant": run.variant,
+            "seed": run.info.seed,
+            "status": run.status,
+            "n_epochs": run.info.n_epochs,
+            "n_train": run.info.n_train,
+            "n_rows": run.n_rows,
+        }
         for run in joined.runs
-    ]  # fmt: skip
+    ]
     return {"headline": headline(claims), "claims": [claim.to_dict() for claim in claims], "runs": runs}
 
 

@@ -30,7 +30,8 @@ class KnownCells:
             store: Its finished cells.
         """
         space = _examples(reader)
-        self._cells |= {(space, cell.key): cell for cell in store.cells() if cell.key.place.step == _FIRST}
+        first = (cell for cell in store.cells() if cell.key.place.step == _FIRST)
+        self._cells |= {(space, cell.key): cell for cell in first if not cell.arrays_sha256}  # their file stays there
 
     def give(self, reader: SnapshotReader, wanted: Iterable[CellKey], store: ResultStore) -> None:
         """Add to a run's store those of the wanted cells that another run has finished on the same space.

@@ -13,6 +13,7 @@ from hydra.errors import InstantiationException
 from pytorch_lightning.loggers import Logger
 
 from closerlook.config import TrainConfig
+from closerlook.pipelines.example_sample import example_sample
 from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.run import RunError, RunInfo, RunResults
@@ -104,7 +105,9 @@ def track_results(settings: dict[str, Any], run_dir: Path, results: RunResults) 
         return
     with _one_clear_error():
         wandb_settings = WandbSettings.from_dict(nodes["wandb"])
-    log_probed_run(wandb_settings, results, settings, snapshot_digests(RunDir(run_dir).snapshots))
+    run = RunDir(run_dir)
+    examples = example_sample(run, results, wandb_settings.examples)
+    log_probed_run(wandb_settings, results, settings, snapshot_digests(run.snapshots), examples)
 
 
 def snapshot_digests(folder: Path) -> dict[str, str]:

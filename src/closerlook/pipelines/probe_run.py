@@ -7,18 +7,23 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from hydra.utils import instantiate
 
 from closerlook.config import ProbeConfig, config_dir
+from closerlook.errors import UserError
+from closerlook.pipelines.example_files import write_example_files
 from closerlook.pipelines.known_cells import KnownCells
 from closerlook.pipelines.logging_targets import track_results
+from closerlook.pipelines.probe_weights import compute_weights, plan_run_weights
 from closerlook.pipelines.random_encoder import random_encoder_baseline
 from closerlook.pipelines.scopes import plan_scoped, scoped_probes, union
-from closerlook.probes.runner import FailedCell, OnCell, ProbeOutcome, run_probes
+from closerlook.probes.runner import NOTHING_TO_DO, FailedCell, OnCell, ProbeOutcome, run_probes
 from closerlook.probes.space_probe import Scope, SpaceProbe
+from closerlook.probes.weight_analysis import VectorChange, WeightAnalysis
+from closerlook.representations.format import SnapshotError
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import Place
 from closerlook.results.run import RunError, RunResults
@@ -26,6 +31,9 @@ from closerlook.results.run_dir import RunDir
 from closerlook.results.store import CellKey, ResultStore
 
 log = logging.getLogger(__name__)
+
+Probe = SpaceProbe | WeightAnalysis
+"""What the ``probe`` group may hold."""
 
 Watch = Callable[[int], OnCell]
 """Takes the number of cells, returns what is called after each of them: a progress bar."""
@@ -41,6 +49,7 @@ class ProbeRunOutcome:
         table: The rows of the cells that were asked for.
         probes: What was computed, what was kept and what failed.
         report: The HTML report; None when none was asked for.
+        space: The page of all examples; None when none was asked for, or they were not looked at (``probe=[film]``).
         table_file: The tidy table on disk.
     """
 
@@ -49,6 +58,7 @@ class ProbeRunOutcome:
     table: pd.DataFrame
     probes: ProbeOutcome
     report: Path | None
+    space: Path | None
     table_file: Path
 
 
@@ -88,14 +98,22 @@ def probe(config: ProbeConfig, watch: Watch | None = None) -> ProbeRunOutcome:
     done = probe_space(run, build_probes(config), config, watch or _unwatched)
     if done.outcome.failed and not len(done.store):
         raise RunError(_all_failed(done.outcome.failed))
-    results, report = publish(run, config, done.store)
+    published = publish(run, config, done.store)
     table = done.store.table(_shown(done.outcome.wanted, done.scope))
-    return ProbeRunOutcome(run, results, table, done.outcome, report, done.store.table_file)
+    return ProbeRunOutcome(
+        run,
+        published.results,
+        table,
+        done.outcome,
+        published.report,
+        published.space,
+        done.store.table_file,
+    )
 
 
 def probe_space(
     run: RunDir,
-    probes: Sequence[SpaceProbe],
+    probes: Sequence[Probe],
     config: ProbeConfig,
     watch: Watch,
     *,
@@ -117,47 +135,93 @@ def probe_space(
         SnapshotError: A stored file is missing or damaged.
     """
     run.info()  # says what is missing before anything else does
-    reader = SnapshotReader(run.snapshots)
-    scoped = scoped_probes(probes, reader, config, stored_only=stored_only)
+    plans = plan_run_weights(run, probes, config)
+    spaces: list[SpaceProbe] = [one for one in probes if isinstance(one, SpaceProbe)]
+    reader = _reader(run, required=bool(spaces) or not plans)
+    if plans and reader is not None:
+        spaces.append(VectorChange())
+    scoped = [] if reader is None else scoped_probes(spaces, reader, config, stored_only=stored_only)
     scope = union(scoped)
-    if config.verify:
+    if config.verify and reader is not None:
         for step in scope.steps:
             reader.verify(step)
     store = run.store()
     if store.damaged or store.foreign:
         log.warning("%s: %s; their cells are computed again", store.path, store.left_out)
         store.mend()
-    work = plan_scoped(reader, scoped)
-    if known is not None:
-        known.give(reader, [one.key for one in work], store)
-    outcome = run_probes(reader, work, store, n_jobs=config.n_jobs, on_cell=watch(len(work)))
-    if known is not None:
-        known.learn(reader, store)
+    work = [] if reader is None else plan_scoped(reader, scoped)
+    on_cell = watch(len(work) + sum(len(plan.keys) for plan in plans))
+    outcome = NOTHING_TO_DO
+    if reader is not None:
+        if known is not None:
+            known.give(reader, [one.key for one in work], store)
+        outcome = run_probes(reader, work, store, n_jobs=config.n_jobs, on_cell=on_cell)
+        if known is not None:
+            known.learn(reader, store)
+    for plan in plans:
+        outcome += compute_weights(plan, store, on_cell)
+        scope = scope.with_cells(plan.keys)
     if config.random_encoder:
         for one in scoped:
             random_encoder_baseline(run, one.probe, union([one]), store, config)
     return Probed(store, scope, outcome)
 
 
-def publish(run: RunDir, config: ProbeConfig, store: ResultStore) -> tuple[RunResults, Path | None]:
-    """Write a run's table and report, and send its results to the loggers.
+def _reader(run: RunDir, *, required: bool) -> SnapshotReader | None:
+    """The run's snapshots; None where there are none and none are needed.
 
-    Returns:
-        The results read back, and the report's path (None when none is wanted).
+    Raises:
+        SnapshotError: There are none, or a manifest is damaged.
     """
+    try:
+        return SnapshotReader(run.snapshots)
+    except SnapshotError:
+        if required or run.snapshots.exists():
+            raise
+        return None
+
+
+class Published(NamedTuple):
+    """What was made of a run's cells.
+
+    Attributes:
+        results: The results read back.
+        report: The report; None when none is wanted.
+        space: The page of all examples; None when none is wanted, or they were not looked at.
+    """
+
+    results: RunResults
+    report: Path | None = None
+    space: Path | None = None
+
+
+def publish(run: RunDir, config: ProbeConfig, store: ResultStore) -> Published:
+    """Write a run's table, report and page of examples, and send its results to the loggers."""
     store.write_table()
-    results = run.load()
-    report = None
+    made = Published(run.load())
+    write_example_files(run, made.results)
     if config.report:
         from closerlook.report import build_report  # with plotly, which takes a second to load
 
-        report = build_report(results, run.report_file)
-        store.record_made(report)
-    track_results(asdict(config), run.root, results)
-    return results, report
+        report = build_report(made.results, run.report_file)
+        made = made._replace(report=report, space=_space_page(run))
+        store.record_made(*filter(None, (report, made.space)))
+    track_results(asdict(config), run.root, made.results)
+    return made
 
 
-def build_probes(config: ProbeConfig) -> list[SpaceProbe]:
+def _space_page(run: RunDir) -> Path | None:
+    """The page of all examples; what is wrong with it does not keep a run's numbers from being reported."""
+    from closerlook.report import build_space_page
+
+    try:
+        return build_space_page(run, run.space_file)
+    except UserError as error:
+        log.warning("%s is not written: %s", run.space_file, error)
+        return None
+
+
+def build_probes(config: ProbeConfig) -> list[Probe]:
     """The probes of a configuration's ``probe`` group.
 
     Raises:

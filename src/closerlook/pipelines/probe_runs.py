@@ -18,9 +18,8 @@ from closerlook.errors import UserError
 from closerlook.pipelines.cross_settings import ALL_TASKS, for_other_tasks, task_names, task_of_sibling
 from closerlook.pipelines.cross_task import run_cross_task
 from closerlook.pipelines.known_cells import KnownCells
-from closerlook.pipelines.probe_run import Probed, build_probes, failures, place_name, probe_space, publish
+from closerlook.pipelines.probe_run import Probe, Probed, build_probes, failures, place_name, probe_space, publish
 from closerlook.probes.runner import OnCell
-from closerlook.probes.space_probe import SpaceProbe
 from closerlook.results.run import RunError
 from closerlook.results.run_dir import RunDir
 from closerlook.study.join import found_runs
@@ -87,7 +86,7 @@ class SpaceEnd:
 class _Plan:
     """What a space is probed for."""
 
-    probes: list[SpaceProbe]
+    probes: list[Probe]
     config: ProbeConfig
 
 

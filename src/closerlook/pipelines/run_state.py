@@ -18,8 +18,9 @@ from typing import Any
 from closerlook.callbacks.checkpoint_file import check_checkpoint
 from closerlook.config import TrainConfig, identity, stored
 from closerlook.locks import HeldError, locked
+from closerlook.redaction import redact
 from closerlook.results.run import RunError, RunState
-from closerlook.results.run_dir import RunDir
+from closerlook.results.run_dir import MODEL_WRITING, RunDir
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def write_state(run: RunDir, status: str, digest: str, **details: str) -> None:
         **details: Other fields of :class:`RunState`.
     """
     changed = datetime.now(UTC).isoformat(timespec="milliseconds")
-    state = RunState(status, digest, changed, pid=os.getpid(), host=platform.node(), **details)
+    state = RunState(status, digest, changed, pid=os.getpid(), host=platform.node(), **redact(details))
     run.save_state(state)
 
 
@@ -177,12 +178,14 @@ def discard_temporaries(run: RunDir) -> None:
     for folder in (run.root, run.checkpoints, run.results, run.snapshots):
         for path in folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
+    shutil.rmtree(run.root / MODEL_WRITING, ignore_errors=True)
 
 
 _OWN = {
     "checkpoints": ("*.ckpt", ".*.tmp"),
     "snapshots": ("step-*", ".writing-*", "examples", ".*.tmp"),
-    "results": ("cells.jsonl", "results.parquet", "made.json", ".lock*", ".*.tmp"),
+    "results": ("cells.jsonl", "results.parquet", "arrays", "made.json", ".lock*", ".*.tmp"),
+    "model": ("*.json", "*.safetensors", "README.md", "1_Pooling", "tokenizer*", "vocab*", "merges*", "*.jinja"),
     "wandb": ("run-*", "offline-run-*", "latest-run", "debug*.log", "data", "cache", "artifacts", "settings"),
 }
 """What closerlook and W&B write into the folders of a run; whatever else is there is the user's."""
@@ -202,7 +205,7 @@ def clear(run: RunDir) -> None:
         _clear_folders(run.random_encoder.root)
         _remove(run.random_encoder.root)
     _clear_folders(run.root)
-    for file in (run.report_file, run.history_file, run.checksums_file, run.config_file, run.info_file):
+    for file in (run.report_file, run.space_file, run.history_file, run.checksums_file, run.config_file, run.info_file):
         file.unlink(missing_ok=True)
 
 

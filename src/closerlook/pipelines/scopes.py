@@ -88,7 +88,8 @@ def choose_scope(reader: SnapshotReader, steps: Any, layers: Any, splits: Sequen
     """
     ends = tuple(dict.fromkeys((reader.steps[0], reader.steps[-1])))
     chosen_steps = _choose("steps", steps, reader.steps, {"all": reader.steps, "first_last": ends})
-    chosen_layers = choose_layers(layers, reader.layers)
+    ends_of = {reader.manifests[step].layers[-1] for step in reader.steps}  # of models of several depths
+    chosen_layers = choose_layers(layers, reader.all_layers, last=sorted(ends_of))
     chosen = [split for split in splits if split in reader.splits]
     if not chosen or (len(chosen) < len(splits) and not stored_only):
         raise RunError(f"splits={list(splits)}: the run stores {list(reader.splits)}")
@@ -97,15 +98,20 @@ def choose_scope(reader: SnapshotReader, steps: Any, layers: Any, splits: Sequen
     return Scope(chosen_steps, chosen_layers, tuple(chosen))
 
 
-def choose_layers(wanted: Any, stored: Sequence[int]) -> tuple[int, ...]:
+def choose_layers(wanted: Any, stored: Sequence[int], last: Sequence[int] = ()) -> tuple[int, ...]:
     """Turn ``all``, ``blocks``, ``last`` or a list into layers that are stored.
+
+    Args:
+        wanted: What was asked for.
+        stored: The layers that there are.
+        last: Which are last ones, where models of several depths have several.
 
     Raises:
         RunError: A layer was asked for that is not stored.
     """
     layers = tuple(sorted(stored))
     blocks = tuple(layer for layer in layers if layer > 0)
-    return _choose("layers", wanted, layers, {"all": layers, "blocks": blocks, "last": layers[-1:]})
+    return _choose("layers", wanted, layers, {"all": layers, "blocks": blocks, "last": tuple(last) or layers[-1:]})
 
 
 def _choose(name: str, wanted: Any, stored: tuple[int, ...], words: dict[str, tuple[int, ...]]) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from closerlook.data.task_settings import TaskSettings
 from closerlook.models import stored_space
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import SnapshotSettings
+from closerlook.models.method_settings import MethodSettings
 from closerlook.models.stored_space import SPLITS, Moment, Space, choose_examples, choose_layers, store_vectors
 from closerlook.pipelines.build import build, to_evaluate
 from closerlook.representations.format import SnapshotError, examples_file, read_examples
@@ -70,7 +71,8 @@ def build_space(
     model = replace(
         settings.model, trust_remote_code=trust_remote_code, random_init=untrained or settings.model.random_init
     )
-    built = build(replace(settings, task=task, model=model, seed=info.seed), corpus)
+    method = MethodSettings() if untrained else settings.method
+    built = build(replace(settings, task=task, model=model, method=method, seed=info.seed), corpus)
     if not untrained and built.loaded.revision != info.model_revision:
         raise RunError(
             f"the model at {built.loaded.source} is not the one that the run was made with: got "

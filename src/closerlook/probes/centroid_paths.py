@@ -21,7 +21,7 @@ from closerlook.results.store import CellKey
 
 @dataclass(frozen=True)
 class CentroidTrack:
-    """Centroids of one layer and split over all snapshots.
+    """Centroids of one layer and split over all snapshots whose coordinates are those of the first that has the layer.
 
     Attributes:
         steps: (n_snapshots,) steps.
@@ -56,13 +56,13 @@ class CentroidTrack:
 
 def track_centroids(reader: SnapshotReader, split: str, layer: int) -> CentroidTrack:
     """Read one layer of all snapshots, one at a time, and keep the centroids."""
-    y = reader.labels(split)
-    first = np.asarray(reader.vectors(reader.steps[0], split, layer), dtype=np.float64)
+    y, steps = reader.labels(split), reader.alike(split, layer)
+    first = np.asarray(reader.vectors(steps[0], split, layer), dtype=np.float64)
     shuffled = np.random.default_rng(0).permutation(y)
-    spaces = (np.asarray(reader.vectors(step, split, layer), dtype=np.float64) for step in reader.steps)
+    spaces = (np.asarray(reader.vectors(step, split, layer), dtype=np.float64) for step in steps)
     found, random = zip(*((label_centroids(X, y), label_centroids(X, shuffled)) for X in spaces), strict=True)
     return CentroidTrack(
-        steps=reader.steps,
+        steps=steps,
         classes=tuple(str(c) for c in found[0].classes),
         centroids=np.stack([f.centroids for f in found]),
         random=np.stack([f.centroids for f in random]),
@@ -82,16 +82,20 @@ class CentroidAnalysis(SpaceProbe):
         return [
             CellKey(
                 Place(self.name, layer, split, None),
-                self.digest(*(reader.checksum(step, split, layer) for step in reader.steps)),
+                self.digest(*(reader.checksum(step, split, layer) for step in reader.steps if reader.has(step, layer))),
             )
             for split in scope.splits
             for layer in scope.layers
+            if any(reader.has(step, layer) for step in reader.steps)
         ]
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Centroid rows of one layer and split."""
-        track = track_centroids(reader, key.place.split, key.place.layer)
-        return list(_rows(track, reader, key))
+        _, layer, split, _ = key.place
+        if not reader.has(reader.steps[0], layer):  # of a deeper model: nothing to have moved from
+            return list(_missing((), reader, key))
+        track = track_centroids(reader, split, layer)
+        return [*_rows(track, reader, key), *_missing(track.steps, reader, key)]
 
 
 def _rows(track: CentroidTrack, reader: SnapshotReader, key: CellKey) -> Iterator[ResultRow]:
@@ -109,6 +113,16 @@ def _rows(track: CentroidTrack, reader: SnapshotReader, key: CellKey) -> Iterato
             yield ResultRow(*at, m.CENTROID_PATH_LENGTH, label, value=float(path[t, c]))
     if len(track.steps) > 1:
         yield from _plane_rows(track, reader, key)
+
+
+def _missing(measured: Sequence[int], reader: SnapshotReader, key: CellKey) -> Iterator[ResultRow]:
+    """Rows without a value, with the reason, for the snapshots of models that the first cannot be subtracted from."""
+    _, layer, split, _ = key.place
+    for step in reader.steps:
+        if step not in measured and reader.has(step, layer):
+            reason = reader.apart(reader.steps[0], step, split, layer)
+            for measure in (m.MEAN_DISPLACEMENT, m.RELATIVE_DISPLACEMENT):
+                yield ResultRow(*where(reader, key, step), measure, note=reason)
 
 
 def _plane_rows(track: CentroidTrack, reader: SnapshotReader, key: CellKey) -> Iterator[ResultRow]:

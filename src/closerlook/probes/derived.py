@@ -87,10 +87,11 @@ class Similarity(Derived):
         Args:
             cells: Finished cells by place. Similarity is to the first snapshot among them.
         """
-        direct = {place: cell for place, cell in cells.items() if place.probe == "direct" and cell.pairs}
-        first: dict[tuple[int, str], Cell] = {}
-        for (_, layer, split, step), cell in sorted(direct.items(), key=lambda item: item[0].step or 0):
-            yield self._plan(layer, split, step, first.setdefault((layer, split), cell), cell)
+        direct = _with_distances(cells)
+        first = _firsts(direct)
+        for place, cell in direct.items():
+            if (start := first.get((place.layer, place.split))) is not None:
+                yield self._plan(place.layer, place.split, place.step, direct[start], cell)
         for place, cell in direct.items():
             test = direct.get(place._replace(split="test"))
             if place.split == "train" and test is not None:
@@ -99,8 +100,7 @@ class Similarity(Derived):
     def compute(self, place: Place, inputs: Sequence[Cell]) -> list[ResultRow]:
         """Pearson, and rank order to the first snapshot."""
         first, second = (cell.pairs[0] for cell in inputs)
-        _, A, B = align_label_distances(*_by_label(first), *_by_label(second))
-        A, B = _drawn(A, B)
+        A, B = _aligned(first, second)
         at = Where(place, second.epoch)
         if place.split == TRAIN_TEST:
             return [self._row(at, m.TRAIN_TEST_SIMILARITY, A, B, "pearson")]
@@ -136,10 +136,10 @@ class LabelGrowth(Derived):
         Args:
             cells: Finished cells by place. Growth is since the first snapshot among them.
         """
-        direct = {place: cell for place, cell in cells.items() if place.probe == "direct" and cell.pairs}
-        first: dict[tuple[int, str], Place] = {}
-        for place, cell in sorted(direct.items(), key=lambda item: item[0].step or 0):
-            start = first.setdefault((place.layer, place.split), place)
+        direct = _with_distances(cells)
+        first = _firsts(direct)
+        for place, cell in direct.items():
+            start = first.get((place.layer, place.split), place)
             spaces = [at._replace(probe="geometry") for at in (start, place)]
             sizes = [cells[at] for at in spaces] if all(at in cells for at in spaces) else []
             if start != place:
@@ -148,8 +148,7 @@ class LabelGrowth(Derived):
     def compute(self, place: Place, inputs: Sequence[Cell]) -> list[ResultRow]:
         """The median ratio of label distances, plain and over scatter."""
         first, second = (cell.pairs[0] for cell in inputs[:2])
-        _, before, after = align_label_distances(*_by_label(first), *_by_label(second))
-        before, after = _drawn(before, after)
+        before, after = _aligned(first, second)
         at, sizes = Where(place, second.epoch), inputs[2:]
         scatters = [_value(cell, m.LABEL_SCATTER) for cell in sizes] or [math.nan, math.nan]
         radii = [_value(cell, m.RMS_RADIUS) for cell in sizes]
@@ -162,6 +161,15 @@ class LabelGrowth(Derived):
             measure_row(at, m.DISTANCE_GROWTH, found.plain),
             measure_row(at, m.GROWTH_OVER_SCATTER, found.over_scatter),
         ]
+
+
+def _firsts(direct: Cells) -> dict[tuple[int, str], Place]:
+    """By layer and split, the place of the first snapshot of all.
+
+    Of a layer that it does not have (of models of several depths) there is none: similarity to itself would be 1.
+    """
+    start = min((place.step or 0 for place in direct), default=0)
+    return {(place.layer, place.split): place for place in direct if (place.step or 0) == start}
 
 
 def _value(cell: Cell, measure: str) -> float:
@@ -224,6 +232,18 @@ def plan_derived(cells: Iterable[Cell]) -> list[Plan]:
     """Every cell that follows from these finished ones."""
     by_place = {cell.key.place: cell for cell in cells}
     return [plan for what in (Similarity(), LabelGrowth(), DistanceAndError()) for plan in what.plan(by_place)]
+
+
+def _with_distances(cells: Cells) -> dict[Place, Cell]:
+    """The DirectProbe cells that hold label distances, in the order of their steps."""
+    found = {place: cell for place, cell in cells.items() if place.probe == "direct" and cell.pairs}
+    return dict(sorted(found.items(), key=lambda item: item[0].step or 0))
+
+
+def _aligned(first: LabelPairs, second: LabelPairs) -> list[np.ndarray]:
+    """Both distance matrices over the labels that they share, see :func:`_drawn`."""
+    _, *both = align_label_distances(*_by_label(first), *_by_label(second))
+    return _drawn(*both)
 
 
 def _by_label(pairs: LabelPairs) -> tuple[np.ndarray, np.ndarray]:

@@ -46,7 +46,10 @@ class GeometryAnalysis(OneSpaceProbe):
     version: ClassVar[int] = 3
 
     def _inputs(self, reader: SnapshotReader, step: int, split: str, layer: int, scope: Scope) -> tuple[str, ...]:
-        return reader.checksum(step, split, layer), reader.checksum(scope.steps[0], split, layer)
+        first = scope.steps[0]
+        return reader.checksum(step, split, layer), *(
+            [reader.checksum(first, split, layer)] if reader.has(first, layer) else []
+        )
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Measures of one space, and of its change unless it is the first."""
@@ -54,11 +57,12 @@ class GeometryAnalysis(OneSpaceProbe):
         _, layer, split, step = at.place
         X, y = reader.vectors(step or 0, split, layer), reader.labels(split)
         head = _head_of(reader.head(step or 0), layer, y)
-        if step == scope.steps[0]:
+        first = scope.steps[0]
+        if step == first or not reader.has(first, layer):
             report = space_report(X, y, head=head, max_points=self.max_points, k=self.k, random_state=self.random_state)
         else:
             report = geometry_report(
-                reader.vectors(scope.steps[0], split, layer),
+                reader.vectors(first, split, layer),
                 X,
                 y,
                 head=head,
@@ -67,6 +71,7 @@ class GeometryAnalysis(OneSpaceProbe):
                 n_permutations=self.n_permutations,
                 n_bootstrap=self.n_bootstrap,
                 random_state=self.random_state,
+                apart=reader.apart(first, step or 0, split, layer),
             )
         return [measure_row(at, measure, found) for measure, found in report.items()]
 

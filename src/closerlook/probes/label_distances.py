@@ -13,6 +13,7 @@ import numpy as np
 from closerlook import measures as m
 from closerlook.geometry.confidence import mean_interval, shared_minimum_groups
 from closerlook.geometry.contradictions import vector_contradictions
+from closerlook.probes.fitted_space import FIT, FittedSpace, fit_space
 from closerlook.probes.space_probe import Finding, OneSpaceProbe, Scope, Where, where
 from closerlook.probing import DirectProbe, Hints
 from closerlook.representations.reader import SnapshotReader
@@ -77,9 +78,15 @@ def label_distances(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         probe = DirectProbe(min_cluster_size=min_cluster_size, n_jobs=1).fit(X, y, hints)
-        found = from_probe(probe, max_clusters)
+    return _measured(FittedSpace(probe, tuple(str(w.message) for w in caught)), X, y, max_clusters)
+
+
+def _measured(space: FittedSpace, X: np.ndarray, y: np.ndarray, max_clusters: int | None) -> LabelDistances:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = from_probe(space.probe, max_clusters)
     note = vector_contradictions(X, y).note if found.n_contradictions else ""
-    reported = tuple(dict.fromkeys(str(w.message) for w in caught))
+    reported = tuple(dict.fromkeys([*space.reported, *(str(w.message) for w in caught)]))
     return replace(found, warnings=found.warnings + reported, contradictions=note)
 
 
@@ -121,6 +128,7 @@ class DirectProbeAnalysis(OneSpaceProbe):
     max_clusters: int | None = 500
     name: str = "direct"
     chain: ClassVar[int] = 20  # snapshots that hand hints on
+    shares: ClassVar[str] = FIT
     version: ClassVar[int] = 6  # 5: interval of the mean minimum distance, contradictions; 6: verdicts in flat spaces
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
@@ -134,10 +142,9 @@ class DirectProbeAnalysis(OneSpaceProbe):
         hints: Hints | None = None
         for key in keys:
             at = where(reader, key)
+            space = fit_space(reader, at.place, min_cluster_size=self.min_cluster_size, hints=hints)
             X, y = reader.vectors(at.place.step or 0, at.place.split, at.place.layer), reader.labels(at.place.split)
-            found = label_distances(
-                X, y, min_cluster_size=self.min_cluster_size, max_clusters=self.max_clusters, hints=hints
-            )
+            found = _measured(space, X, y, self.max_clusters)
             hints = found.hints
             yield distance_rows(found, at)
 

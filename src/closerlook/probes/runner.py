@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -73,6 +73,12 @@ class ProbeOutcome:
     n_kept: int
     failed: tuple[FailedCell, ...]
     seconds: float
+
+    def __add__(self, other: ProbeOutcome) -> ProbeOutcome:
+        return ProbeOutcome(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+
+NOTHING_TO_DO = ProbeOutcome((), 0, 0, (), 0.0)
 
 
 def plan_cells(reader: SnapshotReader, probes: Sequence[SpaceProbe], scope: Scope) -> list[Work]:
@@ -169,13 +175,16 @@ def _compute_all(reader: SnapshotReader, todo: list[Work], n_jobs: int | None) -
 
 
 def _bundles(todo: list[Work]) -> list[list[Work]]:
-    """The work in pieces for one worker each: single cells, or chains of one layer and split."""
+    """The work in pieces for one worker each: single cells, or chains of one layer and split.
+
+    Probes that share what they compute first are in one chain, snapshot by snapshot.
+    """
     bundles: list[list[Work]] = []
     open_chains: dict[object, list[Work]] = {}
     for one in todo:
-        chain = one.key.place._replace(step=None), one.scope
+        chain = one.key.place._replace(step=None, probe=one.probe.shares or one.probe.name), one.scope
         bundle = open_chains.get(chain)
-        if bundle is None or len(bundle) >= one.probe.chain:
+        if bundle is None or sum(other.probe.name == one.probe.name for other in bundle) >= one.probe.chain:
             bundle = open_chains[chain] = []
             bundles.append(bundle)
         bundle.append(one)
@@ -236,13 +245,15 @@ def _reader(root: Path, identity: str) -> SnapshotReader:
 
 
 def _compute(reader: SnapshotReader, bundle: list[Work]) -> Iterator[Cell | FailedCell]:
-    """The cells of a bundle; after one that fails the chain begins anew."""
-    probe, _, scope = bundle[0]
-    chain = iter(probe.compute_chain(reader, [one.key for one in bundle], scope))
-    for i, (_, key, _) in enumerate(bundle):
+    """The cells of a bundle in order; after one that fails the chains begin anew."""
+    chains = {}
+    for name in dict.fromkeys(one.probe.name for one in bundle):
+        work = [one for one in bundle if one.probe.name == name]
+        chains[name] = iter(work[0].probe.compute_chain(reader, [one.key for one in work], work[0].scope))
+    for i, (probe, key, _) in enumerate(bundle):
         start = time.perf_counter()
         try:
-            found = next(chain)
+            found = next(chains[probe.name])
         except Exception as error:  # one bad cell must not sink the others; the caller reports it
             yield FailedCell(key, f"{type(error).__name__}: {error}", traceback.format_exc())
             if rest := bundle[i + 1 :]:

@@ -6,20 +6,21 @@ import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from closerlook.geometry.measure_value import MeasureValue
 from closerlook.representations.reader import SnapshotReader
+from closerlook.results.cell_arrays import CellArrays
 from closerlook.results.rows import LabelPairs, Place, ResultRow, defined
 from closerlook.results.store import CellKey
 
 TRAIN_TEST = "train-test"
 """Split name of measures that use both splits."""
 
-Finding = ResultRow | LabelPairs
-"""What a probe finds: a number, or a number of every pair of labels."""
+Finding = ResultRow | LabelPairs | CellArrays
+"""What a probe finds: a number, a number of every pair of labels, or something about every example."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,13 @@ class Scope:
     steps: tuple[int, ...]
     layers: tuple[int, ...]
     splits: tuple[str, ...]
+
+    def with_cells(self, keys: Iterable[CellKey]) -> Scope:
+        """The scope with the steps and layers of these cells too."""
+        places = [key.place for key in keys]
+        steps = {*self.steps, *(place.step for place in places if place.step is not None)}
+        layers = {*self.layers, *(place.layer for place in places)}
+        return Scope(tuple(sorted(steps)), tuple(sorted(layers)), self.splits)
 
 
 class Where(NamedTuple):
@@ -87,11 +95,13 @@ class SpaceProbe(ABC):
         name: Name in results and on the command line.
         version: Number to raise when the probe's answers change.
         chain: How many snapshots of one layer and split go to a worker together, the last first.
+        shares: Name of what it computes first and other probes too: they go to a worker together; empty = nothing.
     """
 
     name: str
     version: ClassVar[int] = 1
     chain: ClassVar[int] = 1
+    shares: ClassVar[str] = ""
 
     @abstractmethod
     def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
@@ -130,12 +140,13 @@ class OneSpaceProbe(SpaceProbe):
     """A probe whose cells are of one snapshot, layer and split each."""
 
     def cells(self, reader: SnapshotReader, scope: Scope) -> list[CellKey]:
-        """One cell per snapshot, layer and split."""
+        """One cell per snapshot, layer and split; none at layers that a snapshot does not have."""
         return [
             CellKey(Place(self.name, layer, split, step), self.digest(*self._inputs(reader, step, split, layer, scope)))
             for split in scope.splits
             for layer in scope.layers
             for step in scope.steps
+            if reader.has(step, layer)
         ]
 
     def _inputs(self, reader: SnapshotReader, step: int, split: str, layer: int, scope: Scope) -> tuple[str, ...]:
@@ -163,4 +174,5 @@ class TrainTestProbe(SpaceProbe):
             )
             for layer in scope.layers
             for step in scope.steps
+            if reader.has(step, layer)
         ]

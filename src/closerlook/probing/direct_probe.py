@@ -158,6 +158,12 @@ class DirectProbe(ClassifierMixin, BaseEstimator):
         clusters = () if self._measured in (None, self._whole) else supports(self._sets, self._measured.stops)
         return Hints(supports(self._whole_sets, self._whole.stops), clusters)
 
+    @property
+    def label_certificates_(self) -> Certificates:
+        """Distance and proof of every pair of whole labels, by (i, j): labels numbered by their first examples."""
+        check_is_fitted(self)
+        return self._whole
+
     def _measured_pairs(self) -> IntArray:
         pairs = _all_pairs(self.n_clusters_)
         large = np.array([len(s) >= self.min_cluster_size for s in self._sets])

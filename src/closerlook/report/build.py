@@ -10,6 +10,7 @@ from closerlook import measures as m
 from closerlook.files import write_text
 from closerlook.number_text import counted
 from closerlook.redaction import redact
+from closerlook.report.examples import example_sections, examples_of
 from closerlook.report.findings import label_rows, sentences, summary_rows
 from closerlook.report.page import render
 from closerlook.report.sections import choices, sections
@@ -34,23 +35,31 @@ def build_report(results: RunResults, path: Path) -> Path:
 
 def render_report(results: RunResults) -> str:
     """The report as HTML text; see :func:`build_report`."""
-    table = results.table
+    table, examples = results.table, examples_of(results)
     layers, splits = choices(results)
     labels = {f"{layer}|{split}": label_rows(table, layer=layer, split=split) for split in splits for layer in layers}
     return render(
         "report.html.j2",
-        sections(results),
+        sections(results, examples),
         info=results.info,
-        sentences=sentences(table),
+        sentences=sentences(table, what=_what(results)),
         remarks=_remarks(results),
         n_snapshots=len(snapshots_of(table)),
+        film=bool((table["probe"] == "film").any()),
         measures=SUMMARY_MEASURES,
         summaries={split: summary_rows(table, split) for split in splits or ["train"]},
         labels={choice: rows for choice, rows in labels.items() if rows},
         layers=layers,
         splits=splits,
+        examples=example_sections(examples),
         config=OmegaConf.to_yaml(redact(results.config)) if results.config else "",
     )
+
+
+def _what(results: RunResults) -> str:
+    """What lies between before and after: fine-tuning, or the way from one model to another."""
+    models = results.info.checkpoints
+    return f"Going from {models[0].name} to {models[-1].name}" if models else "Fine-tuning"
 
 
 def _remarks(results: RunResults) -> list[str]:

@@ -20,6 +20,7 @@ from closerlook.results.tables import (
     snapshots_of,
     split_for,
 )
+from closerlook.study.weight_verdict import weight_verdict
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,17 @@ def summary_rows(table: pd.DataFrame, split: str) -> list[SummaryRow]:
     ]
 
 
-def sentences(table: pd.DataFrame, split: str = "train") -> list[str]:
-    """Two to four sentences that say what happened at the last layer; computed, never assumed."""
+def sentences(table: pd.DataFrame, split: str = "train", what: str = "Fine-tuning") -> list[str]:
+    """What happened at the last layer, and to the weights where they were compared; computed, never assumed."""
+    weights = weight_verdict(table)
+    said = list(weights.sentences) if weights is not None else []
+    if said and table["probe"].isin(["weights"]).all():
+        return said
+    return [*_of_space(table, split, what), *said]
+
+
+def _of_space(table: pd.DataFrame, split: str, what: str) -> list[str]:
+    """Two to four sentences."""
     layers = layers_of(table, m.MEAN_MIN_DISTANCE, split) or layers_of(table, m.ACCURACY)
     if not layers:
         return ["No distances have been measured yet."]
@@ -50,7 +60,7 @@ def sentences(table: pd.DataFrame, split: str = "train") -> list[str]:
         return ["Only one snapshot has been probed so far, so there is nothing to compare yet."]
     last = layers[-1]
     said = [
-        _distances(table, last, split),
+        _distances(table, last, split, what),
         _clusters(table, last, split),
         _accuracy(table, last),
         _movement(table, split),
@@ -58,7 +68,7 @@ def sentences(table: pd.DataFrame, split: str = "train") -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
-def _distances(table: pd.DataFrame, layer: int, split: str) -> str:
+def _distances(table: pd.DataFrame, layer: int, split: str, what: str) -> str:
     change = change_of(table, m.MEAN_MIN_DISTANCE, layer=layer, split=split)
     if not change.known:
         return ""
@@ -73,7 +83,7 @@ def _distances(table: pd.DataFrame, layer: int, split: str) -> str:
     each = f"; it grew for {(moved > 0).sum()} of {counted(len(moved), 'label')}" if len(moved) else ""
     before, after = (number_text(m.MEAN_MIN_DISTANCE, value) for value in (change.before, change.after))
     return (
-        f"Fine-tuning {verdict}: the mean distance from a label to its nearest neighbour at layer {layer} "
+        f"{what} {verdict}: the mean distance from a label to its nearest neighbour at layer {layer} "
         f"({split}) {verb} from {before} to {after}{factor}{each}."
     )
 
@@ -89,7 +99,7 @@ def _clusters(table: pd.DataFrame, layer: int, split: str) -> str:
     else:
         verdict = "it is no longer linear" if linear_before else "it was not linear before, and is not now"
     return (
-        f"DirectProbe needs {counted(change.before, 'cluster')} for {counted(labels.after, 'label')} before tuning and "
+        f"DirectProbe needs {counted(change.before, 'cluster')} for {counted(labels.after, 'label')} before and "
         f"{change.after:,.0f} after: {verdict} (linear means one cluster per label)."
     )
 
@@ -115,7 +125,7 @@ def _movement(table: pd.DataFrame, split: str) -> str:
     most, least = max(moved, key=lambda layer: moved[layer]), min(moved, key=lambda layer: moved[layer])
     far, near = (number_text(m.MEAN_DISPLACEMENT, value) for value in (moved[most], moved[least]))
     kept = change_of(table, m.SIMILARITY_TO_FIRST, layer=most, split=split).after
-    order = f"; its label distances correlate {kept:.2f} with those before tuning" if np.isfinite(kept) else ""
+    order = f"; its label distances correlate {kept:.2f} with those before" if np.isfinite(kept) else ""
     return f"Layer {most} moved most (label centroids by {far} on average{order}) and layer {least} least ({near})."
 
 

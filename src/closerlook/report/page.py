@@ -28,7 +28,41 @@ def render(name: str, parts: Iterable[Section], **content: Any) -> str:
         parts: Sections with the figures.
         **content: What else the template shows; functions are filters of the template, too.
     """
-    environment = Environment(
+    sections = list(parts)
+    return render_page(
+        name,
+        {"plotly": str(get_plotlyjs()), "page": asset("page.js")},
+        style=asset("page.css"),
+        sections=sections,
+        figures=figures_json(sections),
+        **content,
+    )
+
+
+def render_page(name: str, scripts: dict[str, str], **content: Any) -> str:
+    """A page with its scripts, as HTML text; see :func:`render`.
+
+    Args:
+        name: The template in ``assets``.
+        scripts: The scripts that may run; the template puts them into the page.
+        **content: What else the template shows; functions are filters of the template, too.
+    """
+    tools: dict[str, Any] = {"name_of": name_of, "counted": counted, "redact": redact}
+    tools |= {"number": lambda value, measure: number_text(measure, value), "about": MEASURES.get}
+    environment = templates()
+    environment.filters |= tools | {key: value for key, value in content.items() if callable(value)}
+    page: dict[str, Any] = {
+        "version": __version__,
+        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "scripts": scripts,
+        "csp": " ".join(f"'sha256-{script_digest(script)}'" for script in scripts.values()),
+    }
+    return environment.get_template(name).render(page | tools | content)
+
+
+def templates() -> Environment:
+    """The templates in ``assets``: whatever comes from data is escaped, and characters that nobody sees are shown."""
+    return Environment(
         loader=PackageLoader("closerlook.report", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -36,21 +70,6 @@ def render(name: str, parts: Iterable[Section], **content: Any) -> str:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    tools: dict[str, Any] = {"name_of": name_of, "counted": counted, "redact": redact}
-    tools |= {"number": lambda value, measure: number_text(measure, value), "about": MEASURES.get}
-    environment.filters |= tools | {key: value for key, value in content.items() if callable(value)}
-    scripts = {"plotly": str(get_plotlyjs()), "page": asset("page.js")}
-    sections = list(parts)
-    page: dict[str, Any] = {
-        "version": __version__,
-        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "sections": sections,
-        "figures": figures_json(sections),
-        "style": asset("page.css"),
-        "scripts": scripts,
-        "csp": " ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values()),
-    }
-    return environment.get_template(name).render(page | tools | content)
 
 
 def _shown(value: Any) -> Any:
@@ -67,10 +86,14 @@ def figures_json(parts: Iterable[Section]) -> str:
         for part in parts
         for slot in part.slots
     }
-    text = json.dumps(figures, separators=(",", ":"), ensure_ascii=False)
+    return in_script(json.dumps(figures, separators=(",", ":"), ensure_ascii=False))
+
+
+def in_script(text: str) -> str:
+    """JSON that cannot end the script element it stands in."""
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _sha256(script: str) -> str:
+def script_digest(script: str) -> str:
     """Digest of a script for the page's content security policy: no other script may run."""
     return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

@@ -17,8 +17,8 @@ from closerlook.study.claims import headline
 from closerlook.study.conditions import Condition
 from closerlook.study.join import Study
 from closerlook.study.main_table import MAIN_MEASURES, StudySummary
-from closerlook.study.verdicts import Claim
-from closerlook.study.wording import measured, number, seed_text, where
+from closerlook.study.verdicts import CLAIM_TITLES, Claim
+from closerlook.study.wording import beside, measured, number, plain, seed_text, where
 
 _CHOICE = "condition"
 
@@ -52,8 +52,10 @@ def render_study_page(
         study_sections(shown, summary),
         title=study.root.resolve().name,
         headline=headline(claims),
-        claims=claims,
+        families=[(title, [one for one in claims if one.family == name]) for name, title in CLAIM_TITLES.items()],
         summary=summary,
+        plain=plain,
+        beside=beside,
         measures=MAIN_MEASURES,
         accuracy=m.ACCURACY,
         clusters=m.N_CLUSTERS,

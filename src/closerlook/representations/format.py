@@ -8,6 +8,7 @@
         manifest.json               written last: a folder without it is not a snapshot
         train/layer-06.part-000.npy (n_rows, n_features), C order; one part per process that wrote
         head.npz                    the linear head that was tuned with this space, if there is one
+        outputs.npz                 what a head of another kind says of each example, if there is one
 
 Plain ``.npy`` files are memory-mapped, so one layer is read without touching the others. The manifest has the
 checksum of every file and one of itself: a flipped bit anywhere is an error that names the file, never a number.
@@ -28,8 +29,11 @@ from closerlook.results.sealed import read_sealed
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 HEAD_FILE = "head.npz"
+OUTPUTS_FILE = "outputs.npz"
 EXAMPLES_FOLDER = "examples"
 STEP_PREFIX = "step-"
+CONTEXT = "context"
+"""Column of examples: the sentence around a word or two; empty where the form is the whole text, or it is not known."""
 
 
 class SnapshotError(UserError):
@@ -69,6 +73,18 @@ class TunedHead(NamedTuple):
     bias: np.ndarray
 
 
+class Outputs(NamedTuple):
+    """What a tuned head says of each example, before the softmax.
+
+    Attributes:
+        classes: (n_classes,) names, in the order of the columns.
+        scores: By split, (n_examples, n_classes) float32.
+    """
+
+    classes: np.ndarray
+    scores: dict[str, np.ndarray]
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What a complete snapshot holds.
@@ -83,6 +99,9 @@ class Manifest:
         parts: Files by ``split/layer``, ordered by their first row.
         examples: SHA-256 of the table of examples, by split.
         head: SHA-256 of :data:`HEAD_FILE`; empty when there is none.
+        outputs: SHA-256 of :data:`OUTPUTS_FILE`; empty when there is none.
+        coordinates: Names what the axes are: vectors of snapshots with another name cannot be subtracted from these,
+            even where they are as long. Empty for all snapshots of one training.
         format_version: :data:`FORMAT_VERSION` of the code that wrote it.
     """
 
@@ -95,6 +114,8 @@ class Manifest:
     parts: dict[str, tuple[Part, ...]]
     examples: dict[str, str] = field(default_factory=dict)
     head: str = ""
+    coordinates: str = ""
+    outputs: str = ""
     format_version: int = FORMAT_VERSION
 
     @classmethod

@@ -10,8 +10,10 @@ import pandas as pd
 
 from closerlook.files import sha256_of
 from closerlook.representations.format import (
+    CONTEXT,
     HEAD_FILE,
     MANIFEST_FILE,
+    OUTPUTS_FILE,
     STEP_PREFIX,
     Manifest,
     Part,
@@ -67,6 +69,34 @@ class SnapshotReader:
         return tuple(sorted(common))
 
     @property
+    def all_layers(self) -> tuple[int, ...]:
+        """Layers that some snapshot holds, ascending: of models of several depths, more than all have."""
+        return tuple(sorted(set().union(*(set(m.layers) for m in self.manifests.values()))))
+
+    def has(self, step: int, layer: int) -> bool:
+        """Whether a snapshot holds a layer."""
+        return step in self.manifests and layer in self.manifests[step].layers
+
+    def apart(self, first: int, step: int, split: str, layer: int) -> str:
+        """Why vectors of two snapshots cannot be subtracted from each other; empty where they can.
+
+        That is so of models of different widths or depths, and of models that were trained apart.
+        """
+        a, b = self._manifest(first), self._manifest(step)
+        if layer not in a.layers:
+            return f"the first snapshot has no layer {layer}"
+        if a.n_features[split] != b.n_features[split]:
+            return f"the spaces have {a.n_features[split]} and {b.n_features[split]} features; only equal ones subtract"
+        if a.coordinates != b.coordinates:
+            return "the encoder does not come from that of the first snapshot, so they have no coordinates in common"
+        return ""
+
+    def alike(self, split: str, layer: int) -> tuple[int, ...]:
+        """The snapshots whose vectors of a layer can be subtracted from those of the first one that has it."""
+        there = [step for step in self.steps if self.has(step, layer)]
+        return tuple(step for step in there if not self.apart(there[0], step, split, layer))
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """Splits that every snapshot holds, in the order in which they were written."""
         manifests = list(self.manifests.values())
@@ -77,7 +107,7 @@ class SnapshotReader:
         return self._manifest(step).epoch
 
     def examples(self, split: str) -> pd.DataFrame:
-        """The examples of a split: columns ``example_id, text_id, label, form``, a row a vector.
+        """The examples of a split: columns ``example_id, text_id, label, form, context``, a row a vector.
 
         Raises:
             SnapshotError: There is no such split, or its table is damaged.
@@ -133,6 +163,35 @@ class SnapshotReader:
         with np.load(path, allow_pickle=False) as stored:
             return TunedHead(int(stored["layer"]), stored["classes"], stored["weights"], stored["bias"])
 
+    def outputs(self, step: int, split: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """What the tuned head says of the examples: (n_classes,) names, and (n_examples, n_classes) before the softmax.
+
+        From the file that a snapshot of a whole model has, or the linear head of our own trainings on its layer.
+
+        Returns:
+            None where there is no head.
+
+        Raises:
+            SnapshotError: A file is missing or differs from its checksum.
+        """
+        manifest = self._manifest(step)
+        if manifest.outputs:
+            path = self.root / step_folder(step) / OUTPUTS_FILE
+            self._require_intact(path, manifest.outputs)
+            with np.load(path, allow_pickle=False) as stored:
+                return stored["classes"].astype(str), stored[f"scores.{split}"]
+        head = self.head(step)
+        if head is None or not self.has(step, head.layer):
+            return None
+        return head.classes.astype(str), self.vectors(step, split, head.layer) @ head.weights.T + head.bias
+
+    def outputs_digest(self, step: int, split: str) -> str:
+        """Digest of what :meth:`outputs` gives; empty where there is no head."""
+        manifest = self._manifest(step)
+        if manifest.outputs or not manifest.head:
+            return manifest.outputs
+        return f"{manifest.head}-{self.checksum(step, split, manifest.layers[-1])}"
+
     def checksum(self, step: int, split: str, layer: int) -> str:
         """Digest of the stored vectors, as recorded when they were written."""
         return "-".join(part.sha256[:16] for part in self._manifest(step).parts[part_key(split, layer)])
@@ -160,7 +219,7 @@ class SnapshotReader:
                     f"{path} is damaged: got {len(table)} examples or other bytes than snapshot {manifest.step} was "
                     f"written with, expected {expected}. Run the same train.py command with overwrite=true."
                 )
-        return table
+        return _with_context(table)
 
     def _manifest(self, step: int) -> Manifest:
         if step not in self.manifests:
@@ -208,3 +267,17 @@ def _stamp(folder: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def stored_examples(root: Path) -> dict[str, pd.DataFrame]:
+    """The tables of examples in a snapshots folder by split, train first, whether or not snapshots are there.
+
+    Raises:
+        SnapshotError: A table is damaged.
+    """
+    paths = sorted(examples_file(root, "train").parent.glob("*.parquet"), key=lambda path: (path.stem != "train", path))
+    return {path.stem: _with_context(read_examples(path)) for path in paths}
+
+
+def _with_context(table: pd.DataFrame) -> pd.DataFrame:
+    return table if CONTEXT in table else table.assign(**{CONTEXT: ""})  # earlier versions stored none

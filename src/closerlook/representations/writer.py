@@ -8,15 +8,19 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from closerlook.files import replacing, sha256_of, write_json
 from closerlook.representations.format import (
+    CONTEXT,
     HEAD_FILE,
     MANIFEST_FILE,
+    OUTPUTS_FILE,
     Manifest,
+    Outputs,
     Part,
     SnapshotError,
     TunedHead,
@@ -37,16 +41,18 @@ def write_examples(root: Path, split: str, examples: pd.DataFrame) -> None:
     Args:
         root: The run's snapshots folder.
         split: The split's name.
-        examples: Columns :data:`EXAMPLE_COLUMNS`, in the order of the vectors' rows.
+        examples: Columns :data:`EXAMPLE_COLUMNS`, perhaps :data:`CONTEXT`, in the order of the vectors' rows.
 
     Raises:
         SnapshotError: The folder already holds other examples, so its snapshots would be mixed up, or a damaged
             table of them.
     """
     path = examples_file(root, split)
-    examples = examples.loc[:, list(EXAMPLE_COLUMNS)].reset_index(drop=True).astype("str")
+    columns = list(EXAMPLE_COLUMNS)
+    context = examples.get(CONTEXT, "")
+    examples = examples.loc[:, columns].assign(**{CONTEXT: context}).reset_index(drop=True).astype("str")
     if path.exists():
-        if not read_examples(path).astype("str").equals(examples):
+        if not read_examples(path)[columns].astype("str").equals(examples[columns]):  # earlier versions had no context
             raise SnapshotError(
                 f"{path} lists other examples than this run snapshots. "
                 "Choose another run directory, or delete the old one."
@@ -161,6 +167,8 @@ def publish(
     n_examples: dict[str, int],
     n_parts: int = 1,
     head: TunedHead | None = None,
+    coordinates: str = "",
+    outputs: Outputs | None = None,
 ) -> Path:
     """Make a snapshot visible once all its parts are closed: manifest first, then one rename.
 
@@ -183,7 +191,19 @@ def publish(
     tables = {split: examples_file(root, split) for split in n_examples}
     examples = {split: sha256_of(path) for split, path in tables.items() if path.exists()}
     checksum = "" if head is None else _write_head(temporary / HEAD_FILE, head)
-    manifest = Manifest(step, epoch, tuple(layers), dtype, n_features, n_examples, ordered, examples, checksum)
+    manifest = Manifest(
+        step,
+        epoch,
+        tuple(layers),
+        dtype,
+        n_features,
+        n_examples,
+        ordered,
+        examples,
+        checksum,
+        coordinates,
+        "" if outputs is None else _write_outputs(temporary / OUTPUTS_FILE, outputs),
+    )
     write_sealed(temporary / MANIFEST_FILE, asdict(manifest))
     final = root / step_folder(step)
     if final.exists():  # the same step again, after a resume: the new one is as good, and complete
@@ -195,6 +215,13 @@ def publish(
 def _write_head(path: Path, head: TunedHead) -> str:
     """Store a head; returns its checksum."""
     np.savez(path, layer=np.array(head.layer), classes=head.classes, weights=head.weights, bias=head.bias)
+    return sha256_of(path)
+
+
+def _write_outputs(path: Path, outputs: Outputs) -> str:
+    """Store what a head says of the examples; returns the file's checksum."""
+    scores: dict[str, Any] = {f"scores.{split}": values for split, values in outputs.scores.items()}
+    np.savez(path, classes=outputs.classes, **scores)
     return sha256_of(path)
 
 

@@ -18,6 +18,9 @@ MOST_LABELS_IN_TABLES = 200
 N_NEAREST = 10
 """How many nearest labels then."""
 
+OF_WEIGHTS = ""
+"""The split of what is measured on weights."""
+
 
 class Place(NamedTuple):
     """Where something was measured.
@@ -25,7 +28,8 @@ class Place(NamedTuple):
     Attributes:
         probe: The probe's name.
         layer: 0 = embeddings, L = output of block L.
-        split: ``train`` or ``test`` (``train-test`` for measures that use both).
+        split: ``train`` or ``test`` (``train-test`` for measures that use both; :data:`OF_WEIGHTS` for those of
+            weights, which are of no split).
         step: Number of optimizer updates at the snapshot; None for work that spans all snapshots.
     """
 
@@ -106,15 +110,35 @@ class LabelPairs:
         if not listed:
             note = f"of {len(self.labels)} labels, the {N_NEAREST} nearest to each are listed"
         return self.place._asdict() | {
-            "epoch": self.epoch, "measure": self.measure, "label": first, "other": second, "value": values,
-            "low": None, "high": None, "n": None, "control": None, "note": note,
-        }  # fmt: skip
+            "epoch": self.epoch,
+            "measure": self.measure,
+            "label": first,
+            "other": second,
+            "value": values,
+            "low": None,
+            "high": None,
+            "n": None,
+            "control": None,
+            "note": note,
+        }
 
 
 COLUMNS: tuple[str, ...] = (
-    "probe", "measure", "step", "epoch", "layer", "split", "label", "other", "value", "low", "high", "n", "control",
+    "probe",
+    "measure",
+    "step",
+    "epoch",
+    "layer",
+    "split",
+    "label",
+    "other",
+    "value",
+    "low",
+    "high",
+    "n",
+    "control",
     "note",
-)  # fmt: skip
+)
 """Columns of the tidy table, in order."""
 
 TEXT = ("probe", "measure", "split", "label", "other", "note")

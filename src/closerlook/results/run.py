@@ -9,10 +9,40 @@ from typing import Any
 import pandas as pd
 
 from closerlook.errors import UserError
+from closerlook.results.rows import to_table
 
 
 class RunError(UserError):
     """A run directory that cannot be used; the message says what is missing and what to do."""
+
+
+@dataclass(frozen=True)
+class CheckpointOrigin:
+    """Whose space one snapshot is, in a run that was made from models that existed before.
+
+    Attributes:
+        step: The snapshot's step.
+        name: Its short name, unique in the run, e.g. ``checkpoint-500``.
+        source: Folder, .gguf file or hub id of the model; of the adapter alone where it is one.
+        revision: Commit on the hub, or the SHA-256 of the weights.
+        checksums: SHA-256 of its weights, configuration and tokenizer, by file; empty for hub ids.
+        base: Folder or hub id of the model that the adapter belongs to; empty where ``source`` is a whole model.
+        base_revision: As ``revision``, of the base.
+        n_layers: Number of its blocks.
+        hidden_size: Length of its hidden vectors.
+        tensors: Digest of what its tensors hold, however they are spread over files; equal ones are the same encoder.
+    """
+
+    step: int
+    name: str
+    source: str
+    revision: str
+    checksums: dict[str, str] = field(default_factory=dict)
+    base: str = ""
+    base_revision: str = ""
+    n_layers: int = 0
+    hidden_size: int = 0
+    tensors: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +72,13 @@ class RunInfo:
             plain one, None in runs of versions that did not record it (see :attr:`RunDir.variant`).
         updates_per_epoch: Optimizer updates in a whole epoch; None in runs of versions that did not record it.
         model_checksums: SHA-256 of the encoder's weights, configuration and tokenizer, by file.
+        method: What of the encoder was trained: ``full``, ``head``, ``bitfit``, ``lora-r8``, ``lp_ft``,
+            ``top_layers-2``.
+        n_parameters: Weights of encoder, adapters and head; None in runs of versions that did not count them.
+        n_trained: How many of them were trained.
+        checkpoints: Where each snapshot's encoder comes from, by step; empty in runs of train.py.
+        loop: What trained it, where that was not train.py: ``transformers.Trainer``,
+            ``pytorch_lightning.Trainer``, or ``a loop of its own``.
     """
 
     task: str
@@ -65,6 +102,11 @@ class RunInfo:
     variant: str | None = None
     updates_per_epoch: int | None = None
     model_checksums: dict[str, str] = field(default_factory=dict)
+    method: str = "full"
+    n_parameters: int | None = None
+    n_trained: int | None = None
+    checkpoints: tuple[CheckpointOrigin, ...] = ()
+    loop: str = ""
 
     def epoch_of(self, step: int) -> float:
         """Epochs after a number of updates, in fractions of one."""
@@ -73,8 +115,8 @@ class RunInfo:
 
     @property
     def group(self) -> str:
-        """Runs that differ only in their seed share a group: ``task/model``."""
-        return f"{self.task}/{self.model}"
+        """Runs that differ only in their seed share a group: ``task/model``, ``task/model/lora-r8``."""
+        return "/".join([self.task, self.model, *([self.method] if self.method != "full" else [])])
 
     @property
     def title(self) -> str:
@@ -136,6 +178,7 @@ class RunResults:
         config: The resolved configuration as plain dictionaries.
         table: Tidy results, columns of :data:`closerlook.results.rows.COLUMNS`.
         history: Training metrics: columns ``step``, ``epoch`` and one per metric, NaN where not logged.
+        by_example: What was found example by example: rows with the same columns, packed into their notes.
     """
 
     run_dir: Path
@@ -143,3 +186,4 @@ class RunResults:
     config: dict[str, Any]
     table: pd.DataFrame
     history: pd.DataFrame
+    by_example: pd.DataFrame = field(default_factory=lambda: to_table([]))

@@ -14,10 +14,13 @@ from closerlook.results.plain_yaml import read_plain_yaml
 from closerlook.results.run import CrossOrigin, RunError, RunInfo, RunResults, RunState
 from closerlook.results.sealed import from_plain, read_sealed, write_sealed
 from closerlook.results.store import ResultStore
-from closerlook.results.tables import numbers_of
+from closerlook.results.tables import example_rows, numbers_of
 
 RUN_FILE = "run.json"
 CROSS_FOLDER = "cross"
+MODEL_FOLDER = "model"
+MODEL_WRITING = ".model.writing"
+"""Where an export is until it is whole."""
 _AGAIN = "Run train.py again with overwrite=true"
 _OLD_NAME = re.compile(r"^seed-\d+(?:__(?P<variant>.+))?$")
 
@@ -30,9 +33,10 @@ class RunDir:
 
         run.json  config.yaml  state.json  checksums.json  metrics.csv  .lock
         checkpoints/last.ckpt  best.ckpt
+        model/                 the tuned encoder for transformers
         snapshots/             hidden states, see closerlook.representations
-        results/               cells.jsonl, results.parquet
-        report.html
+        results/               cells.jsonl, results.parquet, arrays/
+        report.html  space.html
         cross/<task>/          run directories of other tasks in this run's encoder, with cross.json
         random_encoder/        the same examples in an untrained encoder
         wandb/
@@ -92,6 +96,11 @@ class RunDir:
         return self.checkpoints / "last.ckpt"
 
     @property
+    def model(self) -> Path:
+        """The tuned encoder as a folder of transformers, see :meth:`whole_model`."""
+        return self.root / MODEL_FOLDER
+
+    @property
     def snapshots(self) -> Path:
         """Folder of the hidden states."""
         return self.root / "snapshots"
@@ -105,6 +114,11 @@ class RunDir:
     def report_file(self) -> Path:
         """The HTML report."""
         return self._writable / "report.html"
+
+    @property
+    def space_file(self) -> Path:
+        """The page that shows every example, snapshot by snapshot."""
+        return self._writable / "space.html"
 
     @property
     def random_encoder(self) -> RunDir:
@@ -273,7 +287,8 @@ class RunDir:
         store = self.store()
         if not store.path.exists():
             raise RunError(f"{self.root} has no results yet: run `python probe.py run_dir={self.root}` first")
-        return RunResults(self.root, info, self.config(), numbers_of(store.table()), self.history())
+        table = store.table()
+        return RunResults(self.root, info, self.config(), numbers_of(table), self.history(), example_rows(table))
 
     def seal(self, *files: Path) -> None:
         """Record the SHA-256 of files that have no checksum of their own."""
@@ -308,6 +323,24 @@ class RunDir:
                 "written. Put the old file back; if you changed it on purpose, delete its line in "
                 f"{self.checksums_file.name}, and the line 'checksum'"
             )
+
+    def whole_model(self) -> Path:
+        """The exported model's folder, when it holds the files that were written when the run ended.
+
+        Raises:
+            RunError: The run has exported none, or a file of it is gone or another one.
+        """
+        names = [name for name in self._seals() if name.startswith(f"{MODEL_FOLDER}/")]
+        missing = [name for name in names if not (self.root / name).is_file()]
+        if missing or not names:
+            what = f"{missing[0]} is gone" if missing else f"{self.checksums_file.name} knows of no model"
+            raise RunError(
+                f"{self.model} is not the model that the run exported: {what}. Run the same train.py command again "
+                "with overwrite=true, or copy the folder elsewhere to use it as it is"
+            )
+        for name in names:
+            self.require_intact(self.root / name)
+        return self.model
 
     def _seals(self) -> dict[str, str]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -53,9 +54,18 @@ def from_plain(kind: type[T], content: dict[str, Any]) -> T:
         if not _fits(value, hints[name]):
             raise ValueError(f"{name}: got {str(value)[:50]!r}, expected {hints[name]}")
     try:
-        return kind(**{name: tuple(v) if get_origin(hints[name]) is tuple else v for name, v in known.items()})
+        return kind(**{name: _made(value, hints[name]) for name, value in known.items()})
     except TypeError as error:  # a field is missing
         raise ValueError(str(error)) from error
+
+
+def _made(value: Any, hint: Any) -> Any:
+    """The value as its hint wants it: JSON has lists where Python has tuples, of dataclasses too."""
+    if get_origin(hint) is not tuple:
+        return value
+    inner: Any = get_args(hint)[0]
+    of_dataclasses = is_dataclass(inner)
+    return tuple(from_plain(inner, item) if of_dataclasses else item for item in value)
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -65,7 +75,8 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin in (Union, UnionType):
         return any(_fits(value, one) for one in inner)
     if origin is tuple:
-        return isinstance(value, (list, tuple)) and all(_fits(item, inner[0]) for item in value)
+        one: Any = dict[str, Any] if is_dataclass(inner[0]) else inner[0]
+        return isinstance(value, (list, tuple)) and all(_fits(item, one) for item in value)
     if origin is dict:
         return isinstance(value, dict) and all(_fits(item, inner[1]) for item in value.values())
     if hint is float:

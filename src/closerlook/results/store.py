@@ -9,7 +9,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,18 @@ import pandas as pd
 from closerlook.errors import UserError
 from closerlook.files import replacing, sha256_of
 from closerlook.locks import locked
-from closerlook.results.rows import COLUMNS, FLOATS, TEXT, LabelPairs, Place, ResultRow, columns_of, table_of
+from closerlook.results.cell_arrays import CellArrays, arrays_file, read_arrays, write_arrays
+from closerlook.results.rows import (
+    COLUMNS,
+    FLOATS,
+    OF_WEIGHTS,
+    TEXT,
+    LabelPairs,
+    Place,
+    ResultRow,
+    columns_of,
+    table_of,
+)
 from closerlook.results.sealed import read_sealed, write_sealed
 
 CELLS_FILE = "cells.jsonl"
@@ -53,18 +64,24 @@ class Cell:
         seconds: The time it took.
         columns: Its rows by column, see :func:`closerlook.results.rows.columns_of`.
         pairs: Its measures of all pairs of labels.
+        arrays: Its arrays, until it is in a store.
+        arrays_sha256: Checksum of the file that its arrays are in, see :meth:`ResultStore.arrays`; empty without any.
     """
 
     key: CellKey
     seconds: float
     columns: dict[str, Any]
     pairs: tuple[LabelPairs, ...] = ()
+    arrays: dict[str, np.ndarray] | None = None
+    arrays_sha256: str = ""
 
     @classmethod
-    def of(cls, key: CellKey, seconds: float, found: Sequence[ResultRow | LabelPairs]) -> Cell:
+    def of(cls, key: CellKey, seconds: float, found: Sequence[ResultRow | LabelPairs | CellArrays]) -> Cell:
         """A cell of what a probe found."""
         rows = [one for one in found if isinstance(one, ResultRow)]
-        return cls(key, seconds, columns_of(rows), tuple(one for one in found if isinstance(one, LabelPairs)))
+        arrays = {name: array for one in found if isinstance(one, CellArrays) for name, array in one.content.items()}
+        pairs = tuple(one for one in found if isinstance(one, LabelPairs))
+        return cls(key, seconds, columns_of(rows), pairs, arrays or None)
 
     def rows(self, measure: str | None = None) -> list[ResultRow]:
         """Its rows, or those of one measure; pairs of labels are in ``pairs``."""
@@ -134,6 +151,7 @@ class ResultStore:
         """Append one finished cell; it outlives this process at once, and a power cut after a second."""
         if self.path.is_symlink():
             raise UserError(f"{self.path} is a symbolic link, expected a file: nothing is written through links")
+        cell, former = self._with_file(cell), self._cells.get(cell.key.place)
         with self._locked(), self.path.open("ab") as handle:
             end = handle.tell()
             try:
@@ -148,6 +166,16 @@ class ResultStore:
                 os.fsync(handle.fileno())
                 self._synced = time.monotonic()
         self._cells[cell.key.place] = cell
+        if former is not None and former.arrays_sha256 and former.key != cell.key:
+            arrays_file(self.folder, former.key).unlink(missing_ok=True)
+
+    def arrays(self, cell: Cell) -> dict[str, np.ndarray]:
+        """The arrays of a finished cell by name; empty when it has none.
+
+        Raises:
+            UserError: Their file is missing or damaged.
+        """
+        return read_arrays(arrays_file(self.folder, cell.key), cell.arrays_sha256) if cell.arrays_sha256 else {}
 
     def cells(self) -> list[Cell]:
         """All finished cells, ordered by probe, layer, split and step."""
@@ -226,6 +254,13 @@ class ResultStore:
         names = [path.parent.name.removeprefix("step-") for path in self.snapshots.glob("step-*/manifest.json")]
         return {int(name) for name in names if name.isdigit()} or None
 
+    def _with_file(self, cell: Cell) -> Cell:
+        """The cell with its arrays on disk, where it has any."""
+        if cell.arrays is None:
+            return cell
+        sha256 = write_arrays(arrays_file(self.folder, cell.key), cell.arrays)
+        return replace(cell, arrays=None, arrays_sha256=sha256)
+
     def _read(self) -> None:
         self._cells.clear()
         self.damaged = self.foreign = 0
@@ -244,14 +279,17 @@ class ResultStore:
             return
         try:
             cell = _decode(json.loads(data))
+            if cell.arrays_sha256 and not arrays_file(self.folder, cell.key).is_file():
+                return  # the cell is computed again
             self._cells[cell.key.place] = cell
         except _MALFORMED:
             self.foreign += 1
 
 
 def _spans_snapshots(cell: Cell) -> bool:
-    """Whether a cell is of all snapshots at once, or of an encoder that no snapshot is of."""
-    return cell.key.place.step is None or cell.key.place.probe.endswith(RANDOM_ENCODER)
+    """Whether a cell is of all snapshots at once, of an encoder that no snapshot is of, or of weights."""
+    place = cell.key.place
+    return place.step is None or place.probe.endswith(RANDOM_ENCODER) or place.split == OF_WEIGHTS
 
 
 def _order(place: Place) -> tuple[str, int, str, int]:
@@ -266,10 +304,14 @@ def _ends_with_newline(path: Path) -> bool:
 
 def _encode(cell: Cell) -> bytes:
     content: dict[str, Any] = {
-        "key": cell.key.place._asdict() | {"digest": cell.key.digest}, "seconds": cell.seconds, "rows": cell.columns,
-    }  # fmt: skip
+        "key": cell.key.place._asdict() | {"digest": cell.key.digest},
+        "seconds": cell.seconds,
+        "rows": cell.columns,
+    }
     if cell.pairs:
         content["pairs"] = [_encode_pairs(pairs) for pairs in cell.pairs]
+    if cell.arrays_sha256:
+        content["arrays"] = cell.arrays_sha256
     data = json.dumps(content, ensure_ascii=False).encode("utf-8")
     return f"{zlib.crc32(data):08x} ".encode("ascii") + data + b"\n"
 
@@ -277,8 +319,12 @@ def _encode(cell: Cell) -> bytes:
 def _encode_pairs(pairs: LabelPairs) -> dict[str, Any]:
     values = base64.b64encode(np.ascontiguousarray(pairs.values, dtype="<f8").tobytes()).decode("ascii")
     return pairs.place._asdict() | {
-        "epoch": pairs.epoch, "measure": pairs.measure, "labels": pairs.labels, "values": values, "note": pairs.note,
-    }  # fmt: skip
+        "epoch": pairs.epoch,
+        "measure": pairs.measure,
+        "labels": pairs.labels,
+        "values": values,
+        "note": pairs.note,
+    }
 
 
 def _decode(content: dict[str, Any]) -> Cell:
@@ -296,7 +342,8 @@ def _decode(content: dict[str, Any]) -> Cell:
         if len(_checked(name, values if isinstance(values, list) else [values] * n)) != n:
             raise ValueError(f"{name}: got {len(values)} values, expected {n}")
     pairs = tuple(_decode_pairs(one) for one in content.get("pairs", ()))
-    return Cell(CellKey(place, str(key["digest"])), float(content["seconds"]), columns, pairs)
+    arrays = str(content.get("arrays", ""))
+    return Cell(CellKey(place, str(key["digest"])), float(content["seconds"]), columns, pairs, arrays_sha256=arrays)
 
 
 def _decode_pairs(content: dict[str, Any]) -> LabelPairs:

@@ -68,8 +68,16 @@ def rows_of(
 
 def numbers_of(table: pd.DataFrame) -> pd.DataFrame:
     """The rows whose value is a number: without what is stored example by example, as text."""
-    by_example = [one.name for one in m.MEASURES.values() if one.scope == "examples"]
-    return table[~table["measure"].isin(by_example)]
+    return table[~_is_by_example(table)]
+
+
+def example_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of what is stored example by example, as text in their notes: what :func:`numbers_of` leaves out."""
+    return table[_is_by_example(table)]
+
+
+def _is_by_example(table: pd.DataFrame) -> pd.Series:
+    return table["measure"].isin([one.name for one in m.MEASURES.values() if one.scope == "examples"])
 
 
 def space_measures(table: pd.DataFrame) -> list[tuple[str, str]]:

@@ -1,18 +1,21 @@
-"""The claims of the paper, each tested on every condition of a study and over all of them."""
+"""The claims of the paper and of ways of tuning, each tested on every condition of a study and over all of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from closerlook.geometry.confidence import wilson_interval
 from closerlook.study.across_conditions import Combined, combine, holm
 from closerlook.study.conditions import Condition
 from closerlook.study.exception_claim import exception_diverges
 from closerlook.study.measured import finding_of
+from closerlook.study.method_claims import method_findings
+from closerlook.study.method_pairs import methods_of
+from closerlook.study.method_statements import METHOD_STATEMENTS
 from closerlook.study.statements import STATEMENTS, Statement, Test
-from closerlook.study.verdicts import Claim, Finding, Verdict, agreement, counted, disagreement
+from closerlook.study.verdicts import METHODS, PAPER, Claim, Finding, Verdict, agreement, counted, disagreement
 
 _LEVEL = 0.05
 _DECIDED = (Verdict.SUPPORTED, Verdict.NOT_SUPPORTED)
@@ -25,15 +28,25 @@ def claims_of(conditions: Sequence[Condition]) -> tuple[Claim, ...]:
         conditions: See :func:`closerlook.study.conditions.conditions_of`.
 
     Returns:
-        The claims in the order of the paper's findings. A claim that no condition can test says what to run.
+        The claims in the order of the paper's findings; where models were tuned in several ways, then those about ways
+        of tuning. A claim that no condition can test says what to run.
     """
     found = {one.key: _findings(one, one.test, conditions) for one in STATEMENTS if one.test is not None}
     found["exception"] = (exception_diverges(found["accuracy"], found["train_test"]),)
-    judged = [_Judged.of(statement, found[statement.key]) for statement in STATEMENTS]
+    claims = _judged(STATEMENTS, found, PAPER)
+    methods = methods_of(conditions)
+    return claims + (_judged(METHOD_STATEMENTS, method_findings(methods), METHODS) if methods else ())
+
+
+def _judged(
+    statements: Sequence[Statement], found: Mapping[str, tuple[Finding, ...]], family: str
+) -> tuple[Claim, ...]:
+    """A family of claims, corrected for its own number."""
+    judged = [_Judged.of(statement, found[statement.key]) for statement in statements]
     corrected = holm([one.p_value for one in judged])
     return tuple(
-        _claim(statement, found[statement.key], one, p)
-        for statement, one, p in zip(STATEMENTS, judged, corrected, strict=True)
+        replace(_claim(statement, found[statement.key], one, p), family=family)
+        for statement, one, p in zip(statements, judged, corrected, strict=True)
     )
 
 

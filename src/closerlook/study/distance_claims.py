@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -138,7 +139,7 @@ def keeps_order(condition: Condition) -> Measured | None:
         before, after = (take_pairs(matrix, orders) for matrix in found)
         return correlate_rows(before, after, "spearman")
 
-    return Measured(_over_label_pairs(condition, ("train",), order))
+    return Measured(_over_label_pairs(condition, ("train",), order, fisher=True))
 
 
 def train_test_falls(condition: Condition) -> Measured | None:
@@ -167,13 +168,16 @@ def _printed_fall(printed: paper.PrintedRow) -> tuple[str, float]:
     return (f"- → {after:.2f}", math.nan) if before is None else (f"{before:.2f} → {after:.2f}", after - before)
 
 
-def _over_label_pairs(condition: Condition, splits: Sequence[str], statistic: PairStatistic) -> Effect:
+def _over_label_pairs(
+    condition: Condition, splits: Sequence[str], statistic: PairStatistic, *, fisher: bool = False
+) -> Effect:
     """A statistic of label distances before and after, with the chance of seeds and of the labels that they share.
 
     Args:
         condition: The condition.
         splits: Splits whose distances are needed.
         statistic: Its matrices are those before and after of the first split, then of the next.
+        fisher: The statistic is one correlation: its interval is made on Fisher's z, and so stays within -1 and 1.
     """
     vectors = {
         seed: [v for split in splits for v in distances(table, layer=condition.layer, split=split)]
@@ -185,22 +189,41 @@ def _over_label_pairs(condition: Condition, splits: Sequence[str], statistic: Pa
     _, found = matrices([vector for one in complete.values() for vector in one])
     used = np.isfinite(found).any(axis=2).all(axis=0)
     found = found[:, used][:, :, used]
-    return _jackknifed(found.reshape(len(complete), -1, *found.shape[1:]), statistic)
+    return jackknifed(found.reshape(len(complete), -1, *found.shape[1:]), statistic, fisher=fisher)
 
 
-def _jackknifed(found: np.ndarray, statistic: PairStatistic) -> Effect:
+def jackknifed(found: np.ndarray, statistic: PairStatistic, *, fisher: bool) -> Effect:
     """The effect from (n_seeds, n_matrices, n_labels, n_labels) distances, with pseudo-values as units."""
     n_labels = found.shape[-1]
     whole = [float(statistic(one, np.arange(n_labels)[None])[0]) for one in found]
     if not np.isfinite(whole).all():
         return not_measured("too few pairs of labels have a distance on both sides")
-    pseudo = np.array([jackknife_values(partial(statistic, one), n_labels) for one in found])
+    scaled = _on_fisher_z(statistic, n_labels) if fisher else statistic
+    pseudo = np.array([jackknife_values(partial(scaled, one), n_labels) for one in found])
     pseudo = pseudo[:, np.isfinite(pseudo).all(axis=0)]
     value = float(np.mean(whole))
     if pseudo.shape[1] < _MIN_LABELS:
         basis = f"no interval: {n_labels} labels, it needs {_MIN_LABELS}"
         return Effect(value, basis=basis, per_seed=tuple(whole))
-    return over_units([Units(pseudo)], value, whole, f"{n_labels} labels")
+    effect = over_units([Units(pseudo)], value, whole, f"{n_labels} labels")
+    if not fisher:
+        return effect
+    return replace(effect, low=min(math.tanh(effect.low), value), high=max(math.tanh(effect.high), value))
+
+
+def _on_fisher_z(statistic: PairStatistic, n_labels: int) -> PairStatistic:
+    """A rank correlation on the scale where its error does not depend on it.
+
+    A perfect one would be infinite there: it counts as half an exchange of two ranks away from perfect, with as many
+    pairs as are left when a label is left out.
+    """
+    n = (n_labels - 1) * (n_labels - 2) // 2
+    bound = 1 - 6 / (n**3 - n)
+
+    def scaled(found: np.ndarray, orders: np.ndarray) -> np.ndarray:
+        return np.arctanh(np.clip(statistic(found, orders), -bound, bound))
+
+    return scaled
 
 
 def train_test_falls_matched(condition: Condition) -> Measured | None:

@@ -50,8 +50,16 @@ def exception_diverges(rises: Sequence[Finding], falls: Sequence[Finding]) -> Fi
     everywhere = {"model": "all models", "task": "all tasks", "tuned_on": "all tasks"}
     printed = paper_effect()
     told = f"{printed.value:+.2f} [{printed.low:+.2f}, {printed.high:+.2f}] from its table"
-    return Finding(**everywhere, before=math.nan, after=math.nan, effect=effect, verdict=verdict, reason=reason,
-                   paper=told, paper_effect=printed.value)  # fmt: skip
+    return Finding(
+        **everywhere,
+        before=math.nan,
+        after=math.nan,
+        effect=effect,
+        verdict=verdict,
+        reason=reason,
+        paper=told,
+        paper_effect=printed.value,
+    )
 
 
 def paper_effect() -> Effect:

@@ -7,24 +7,37 @@ from collections.abc import Sequence
 import pandas as pd
 
 from closerlook.study.main_table import MAIN_MEASURES, MainRow, StudySummary
+from closerlook.study.method_table import Beside, MethodRow
 from closerlook.study.verdicts import Claim, Finding
 from closerlook.study.wording import where
 
 
 def claims_frame(claims: Sequence[Claim]) -> pd.DataFrame:
     """One row a claim: verdict, what was found here, p, the paper's finding, what is measured, the rule."""
-    return pd.DataFrame([
-        {
-            "claim": claim.statement,
-            "verdict": str(claim.verdict),
-            "here": claim.reason,
-            "p (Holm)": claim.p_value,
-            "paper": claim.paper,
-            "measured": claim.effect,
-            "rule": claim.rule,
-        }
-        for claim in claims
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "claim": claim.statement,
+                "verdict": str(claim.verdict),
+                "here": claim.reason,
+                "p (Holm)": claim.p_value,
+                "paper": claim.paper,
+                "measured": claim.effect,
+                "rule": claim.rule,
+            }
+            for claim in claims
+        ]
+    )
+
+
+def methods_frame(summary: StudySummary) -> pd.DataFrame:
+    """One row a way of tuning; see :class:`closerlook.study.method_table.MethodRow`."""
+    return pd.json_normalize([_method_row(row) for row in summary.methods], sep="_")
+
+
+def _method_row(row: MethodRow) -> dict[str, object]:
+    plain = {name: value._asdict() if isinstance(value, Beside) else value for name, value in vars(row).items()}
+    return plain | {"accuracy": dict(zip(("before", "after"), row.accuracy, strict=True))}
 
 
 def findings_frame(claims: Sequence[Claim]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from closerlook.results.rows import COLUMNS
 from closerlook.results.run import RunError, RunInfo
 from closerlook.results.run_dir import RUN_FILE, RunDir
 
-KEYS = ("model", "task", "tuned_on", "variant", "seed", "run")
+KEYS = ("model", "task", "tuned_on", "variant", "method", "seed", "run")
 """Columns that the joined table has before those of :data:`closerlook.results.rows.COLUMNS`."""
 
 _NOT_ENTERED = {"snapshots", "results", "checkpoints", "wandb", ".hydra", "random_encoder"}
@@ -160,7 +160,7 @@ def _names(runs: list[StudyRun]) -> dict[str, str]:
 
 
 def _with_keys(table: pd.DataFrame, run: StudyRun, model: str) -> pd.DataFrame:
-    keys = (model, run.info.task, run.tuned_on, run.variant, run.info.seed, run.path)
+    keys = (model, run.info.task, run.tuned_on, run.variant, run.info.method, run.info.seed, run.path)
     named: dict[str, Any] = dict(zip(KEYS, keys, strict=True))
     return table.assign(**named)[[*KEYS, *COLUMNS]]
 

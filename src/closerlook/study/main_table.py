@@ -14,6 +14,8 @@ from closerlook.study import paper
 from closerlook.study.conditions import CLASSIFIERS, Condition, by_seed, label_values, last_step
 from closerlook.study.effects import seed_interval
 from closerlook.study.join import Study
+from closerlook.study.method_pairs import methods_of
+from closerlook.study.method_table import MethodRow, method_rows
 
 MAIN_MEASURES = (m.ACCURACY, m.N_CLUSTERS, m.TRAIN_TEST_SIMILARITY, m.MEAN_MIN_DISTANCE, m.SIMILARITY_TO_FIRST)
 """Columns of the main table; the first three are the paper's."""
@@ -95,13 +97,15 @@ class StudySummary:
     rows: tuple[MainRow, ...]
     matrices: tuple[CrossMatrix, ...]
     missing: tuple[str, ...] = ()
+    methods: tuple[MethodRow, ...] = ()
 
 
 def summarise(study: Study, conditions: Sequence[Condition]) -> StudySummary:
     """The main table, the cross-task matrices, and what is missing."""
     models = dict.fromkeys(condition.model for condition in conditions if not condition.own)
     matrices = tuple(_matrix(model, conditions) for model in models)
-    return StudySummary(_main_rows(conditions), matrices, tuple(_missing(study, conditions)))
+    methods = method_rows(methods_of(conditions))
+    return StudySummary(_main_rows(conditions), matrices, tuple(_missing(study, conditions)), methods)
 
 
 def over_seeds(values: Sequence[float]) -> SeedMean:

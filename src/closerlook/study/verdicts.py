@@ -53,9 +53,16 @@ class Finding:
     paper_effect: float = math.nan
 
 
+PAPER, METHODS = "paper", "methods"
+"""Families of claims: the paper's, and those about ways of tuning."""
+
+CLAIM_TITLES = {PAPER: "The paper's claims", METHODS: "Claims about ways of tuning"}
+"""Headings, by family."""
+
+
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper and what this study's runs say about it.
+    """A claim and what this study's runs say about it.
 
     Attributes:
         key: A short name, stable.
@@ -68,6 +75,7 @@ class Claim:
         reason: Why, in words; says what to run where nothing could be tested.
         combined: The estimate over conditions; None where there is none.
         p_value: Of "no effect", over conditions, corrected for the number of claims (Holm); NaN where there is none.
+        family: What it is about: :data:`PAPER` or :data:`METHODS`.
     """
 
     key: str
@@ -80,6 +88,7 @@ class Claim:
     reason: str
     combined: Combined | None = field(default=None)
     p_value: float = math.nan
+    family: str = PAPER
 
     @property
     def tested(self) -> tuple[Finding, ...]:

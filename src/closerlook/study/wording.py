@@ -6,6 +6,7 @@ import math
 
 from closerlook.number_text import number_text
 from closerlook.study.main_table import CrossMatrix, SeedMean
+from closerlook.study.method_table import Beside
 from closerlook.study.verdicts import Finding
 
 DASH = "\u2013"
@@ -17,6 +18,16 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return DASH
     return f"{value:+.3g}" if abs(value) < 100 else f"{value:+,.0f}"
+
+
+def plain(value: float, form: str, unit: str = "") -> str:
+    """A number in a format, with its unit; a dash when missing."""
+    return f"{value:{form}}{unit}" if math.isfinite(value) else DASH
+
+
+def beside(found: Beside, form: str) -> str:
+    """``1.74/1.55``: a method's number and that of full tuning; a dash when missing."""
+    return f"{found.method:{form}}/{found.full:{form}}" if math.isfinite(found.method + found.full) else DASH
 
 
 def where(found: Finding) -> str:

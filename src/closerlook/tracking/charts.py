@@ -13,6 +13,8 @@ from closerlook import measures as m
 from closerlook.figures.distances import label_distance_heatmap
 from closerlook.figures.paths import centroid_paths
 from closerlook.figures.theme import capital, name_of
+from closerlook.figures.weights import weight_map
+from closerlook.results.rows import OF_WEIGHTS
 from closerlook.results.tables import SUMMARY_MEASURES, evenly, label_series, rows_of, splits_of
 from closerlook.tracking import metric_names as names
 
@@ -21,6 +23,7 @@ MAX_TABLE_ROWS = 100_000
 
 _MAX_LINES = 12
 _DISTANCES = {"epoch": "epoch", "step": "update", "label": "label", "other": "other", "value": "distance"}
+_WEIGHTS = {"epoch": "epoch", "step": "update", "layer": "block", "label": "matrix"}
 _SPACES = ["epoch", "update", "layer", "split", "probe", "measure", "value", "low", "high", "control", "n", "note"]
 _ABOUT = ("name", "title", "question", "unit", "range", "higher", "control", "distrust", "source")
 
@@ -75,6 +78,16 @@ def layer_charts(table: pd.DataFrame) -> dict[str, Any]:
             title = f"{capital(name_of(measure))} by layer, {split}"
             charts[names.layer_chart(measure, split=split)] = _lines(courses.items(), title, xname="layer")
     return charts
+
+
+def weight_charts(table: pd.DataFrame) -> dict[str, Any]:
+    """By key: the map of the weights' change, and all numbers of single matrices as a table."""
+    rows = table[(table["probe"] == "weights") & (table["split"] == OF_WEIGHTS) & (table["label"] != "")]
+    if rows.empty:
+        return {}
+    columns = _WEIGHTS | {name: name for name in ("measure", "value", "control", "n", "note")}
+    shown = wandb_table(_thinned(rows)[list(columns)].rename(columns=columns))
+    return {names.WEIGHT_MAP: weight_map(table, m.WEIGHT_CHANGE), names.WEIGHT_TABLE: shown}
 
 
 def run_tables(table: pd.DataFrame) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from closerlook.results.run import RunResults
 from closerlook.results.tables import SUMMARY_MEASURES, change_of, layers_of, split_for, splits_of
 from closerlook.tracking import metric_names as names
 from closerlook.tracking.artifacts import artifact_name, declare_input
-from closerlook.tracking.charts import layer_charts, place_charts, run_tables
+from closerlook.tracking.charts import layer_charts, place_charts, run_tables, wandb_table, weight_charts
 from closerlook.tracking.wandb_record import read_record
 from closerlook.tracking.wandb_run import harmless, is_online, open_run
 from closerlook.tracking.wandb_settings import WandbSettings
@@ -49,7 +49,11 @@ def define_metrics(run: wandb.Run, keys: Iterable[str], *, hidden: bool = False)
 
 
 def log_probed_run(
-    settings: WandbSettings, results: RunResults, config: Mapping[str, Any], digests: Mapping[str, str]
+    settings: WandbSettings,
+    results: RunResults,
+    config: Mapping[str, Any],
+    digests: Mapping[str, str],
+    examples: pd.DataFrame | None = None,
 ) -> None:
     """Log a probed run as a job of its own, beside the run that was trained.
 
@@ -61,6 +65,7 @@ def log_probed_run(
         results: The run's results.
         config: The settings of the probing, under ``probing`` in the W&B configuration.
         digests: Digests of the snapshots, by name.
+        examples: Some examples with their texts, for a table.
     """
     trained = read_record(results.run_dir).get("train", {})
     settings = settings.inherit(trained or (results.config.get("logger") or {}).get("wandb") or {})
@@ -70,6 +75,8 @@ def log_probed_run(
     with open_run(settings, run_dir=results.run_dir, info=results.info, config=both, job_type="probe") as run:
         declare_input(run, name=artifact_name(results.info), digests=digests, path=trained.get("path"))
         log_results(run, results, settings.label_layers)
+        if examples is not None and len(examples):
+            _log_at_end(run, results.table, {names.EXAMPLES_TABLE: wandb_table(examples)})
 
 
 @harmless
@@ -96,7 +103,7 @@ def log_results(run: wandb.Run, results: RunResults, label_layers: Sequence[int]
     for layer in layers:  # last: tables need more of a server than numbers do
         for split in splits_of(table, m.MIN_DISTANCE):
             _log_at_end(run, table, place_charts(table, layer=layer, split=split))
-    _log_at_end(run, table, layer_charts(table) | run_tables(table))
+    _log_at_end(run, table, layer_charts(table) | run_tables(table) | weight_charts(table))
 
 
 @harmless

@@ -6,9 +6,12 @@
 ``probe/<split>/layer_06/<measure>``         a measure of a whole space, by its usual probe
 ``<probe>/<split>/layer_06/<measure>``       the same measure by another probe
 ``label/<split>/layer_06/<measure>/<label>`` a measure of one label
+``weights/layer_06/<measure>``               a measure of the weights of a block
+``weights/map``, ``weights/matrices``        single matrices: a map of the last moment, a table of all numbers
 ``charts/<split>/layer_06/<name>``           tables and figures over all snapshots
 ``layers/<split>/<measure>``                 charts of a measure against the layer, one line a snapshot
 ``tables/spaces``, ``tables/measures``       all measures of spaces with the layer as a column; what they mean
+``tables/examples``                          a few hundred examples: text, label, place at each snapshot, witness or not
 ``before/...``, ``after/...``, ``change/...``  summary values of ``probe/`` series: ``before/train/layer_06/n_clusters``
 ===========================================  =========================================================
 
@@ -36,6 +39,9 @@ MIN_DISTANCE_LINES = "min_distance_by_label"
 CENTROID_PATHS = "centroid_paths"
 SPACES_TABLE = "tables/spaces"
 ABOUT_TABLE = "tables/measures"
+EXAMPLES_TABLE = "tables/examples"
+WEIGHT_MAP = "weights/map"
+WEIGHT_TABLE = "weights/matrices"
 
 
 def space_metric(probe: str, measure: str, *, split: str, layer: int) -> str:
@@ -71,8 +77,8 @@ def summary_metric(moment: str, measure: str, *, split: str, layer: int) -> str:
 
 
 def place(split: str, layer: int) -> str:
-    """``train/layer_06``: two digits, so that keys sort by layer."""
-    return f"{segment(split)}/layer_{layer:02d}"
+    """``train/layer_06``: two digits, so that keys sort by layer; ``layer_06`` alone of what is of no split."""
+    return f"{segment(split)}/layer_{layer:02d}" if split else f"layer_{layer:02d}"
 
 
 def segment(text: str) -> str:

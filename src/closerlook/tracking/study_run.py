@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from closerlook.study import paper_figures as draw
 from closerlook.study.claims import headline
-from closerlook.study.frames import claims_frame, findings_frame, main_frame
+from closerlook.study.frames import claims_frame, findings_frame, main_frame, methods_frame
 from closerlook.study.join import Study
 from closerlook.study.main_table import MAIN_MEASURES, StudySummary
 from closerlook.study.verdicts import Claim
@@ -36,6 +36,7 @@ JOB_TYPE = "study"
 CLAIMS = "study/claims"
 FINDINGS = "study/findings"
 MAIN_TABLE = "study/main_table"
+METHODS = "study/methods"
 CLUSTERS = "study/clusters"
 
 
@@ -93,6 +94,8 @@ def _log_summary(run: Run, summary: StudySummary, claims: Sequence[Claim], page:
         MAIN_TABLE: wandb_table(main_frame(summary)),
         CLUSTERS: draw.e2_clusters(summary),
     }
+    if summary.methods:
+        content[METHODS] = wandb_table(methods_frame(summary))
     content |= {f"study/cross_{segment(matrix.model)}": draw.e5_matrix(matrix) for matrix in summary.matrices}
     run.log(content)
     run.summary.update(dict(summary_values(summary, claims)) | {"claims/headline": headline(claims)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -112,6 +113,17 @@ def _start(
     raise RuntimeError("W&B could not even open a disabled run; use logger=none")
 
 
+@contextmanager
+def _command_line_without_keys() -> Iterator[None]:
+    """W&B records the command line that a run was started with; there is no setting for it."""
+    given = sys.argv[1:]
+    sys.argv[1:] = redact(given)
+    try:
+        yield
+    finally:
+        sys.argv[1:] = given
+
+
 def _init(
     settings: WandbSettings,
     run_dir: Path,
@@ -121,28 +133,29 @@ def _init(
     mode: Any,
     run_id: str | None,
 ) -> wandb.Run:
-    run = wandb.init(
-        mode=mode,
-        dir=os.environ.get("WANDB_DIR") or str(run_dir),
-        id=run_id,
-        resume="allow" if run_id and mode == "online" else None,  # offline, wandb cannot resume
-        project=settings.project or DEFAULT_PROJECT,
-        entity=settings.entity,
-        group=settings.group or info.group,
-        name=settings.name or (f"{info.title} (probe)" if job_type == "probe" else info.title),
-        job_type=job_type,
-        tags=list(settings.tags),
-        notes=redact(settings.notes),
-        config=redact(config) | {"run": redact(asdict(cast(Any, info)))},
-        reinit="finish_previous",  # a run that somebody forgot must not receive this job's numbers
-        settings=wandb.Settings(
-            init_timeout=settings.init_timeout,
-            finish_timeout=settings.finish_timeout,
-            finish_timeout_raises=True,  # so that the warning can say how to send the rest
-            silent=True,  # the lines that matter are logged here
-            disable_code=True,
-        ),
-    )
+    with _command_line_without_keys():
+        run = wandb.init(
+            mode=mode,
+            dir=os.environ.get("WANDB_DIR") or str(run_dir),
+            id=run_id,
+            resume="allow" if run_id and mode == "online" else None,  # offline, wandb cannot resume
+            project=settings.project or DEFAULT_PROJECT,
+            entity=settings.entity,
+            group=settings.group or info.group,
+            name=settings.name or (f"{info.title} (probe)" if job_type == "probe" else info.title),
+            job_type=job_type,
+            tags=redact(list(settings.tags)),
+            notes=redact(settings.notes),
+            config=redact(config) | {"run": redact(asdict(cast(Any, info)))},
+            reinit="finish_previous",  # a run that somebody forgot must not receive this job's numbers
+            settings=wandb.Settings(
+                init_timeout=settings.init_timeout,
+                finish_timeout=settings.finish_timeout,
+                finish_timeout_raises=True,  # so that the warning can say how to send the rest
+                silent=True,  # the lines that matter are logged here
+                disable_code=True,
+            ),
+        )
     run.define_metric(names.EPOCH, hidden=True)
     run.define_metric(names.UPDATE, step_metric=names.EPOCH, hidden=True)
     return run

@@ -39,6 +39,7 @@ class WandbSettings:
         init_timeout: Seconds to wait for the server at the start, then the run goes on offline.
         finish_timeout: Seconds to wait for the upload at the end, then ``wandb sync`` can send the rest.
         label_layers: Layers with a series per label, tables and figures; None takes the last one.
+        examples: Examples in the table of examples, with their texts; 0 sends none.
     """
 
     project: str | None = None
@@ -52,6 +53,7 @@ class WandbSettings:
     init_timeout: float = 30.0
     finish_timeout: float = 120.0
     label_layers: tuple[int, ...] | None = None
+    examples: int = 300
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> WandbSettings:

@@ -196,13 +196,6 @@ _TIMEOUT = 20
 """Seconds to wait for an answer of the server."""
 
 
-def panel_keys(settings: DashboardSettings) -> tuple[str, ...]:
-    """Every metric key that the workspace's line plots draw."""
-    panels = [panel for make in (_fine_tuning, _label_distances, _geometry, _probes) for panel in make(settings)]
-    keys = [str(getattr(key, "name", key)) for panel in panels for key in getattr(panel, "y", None) or ()]
-    return tuple(dict.fromkeys(keys))
-
-
 def _library() -> tuple[Any, Any]:
     try:
         with warnings.catch_warnings():

@@ -35,5 +35,5 @@ def test_third_epoch_of_three_is_called_so(tmp_path: Path) -> None:
     text = shown.getvalue()
     assert "Epoch 3/3" in text
     assert "Epoch 0" not in text
-    assert "train/loss:" in text
+    assert "loss:" in text
     assert "v_num" not in text

@@ -8,7 +8,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from closerlook.callbacks.snapshot import SnapshotCallback
+from closerlook.callbacks.snapshot import RunSnapshots
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.data.task_settings import TaskSettings
 from closerlook.data.tasks import load_corpus
@@ -28,7 +28,7 @@ def fit(
     epochs: int = 2,
     task: TaskSettings | None = None,
     **trainer_options: object,
-) -> tuple[FineTuningModule, pl.Trainer, SnapshotCallback | None]:
+) -> tuple[FineTuningModule, pl.Trainer, RunSnapshots | None]:
     pl.seed_everything(3, verbose=False)
     corpus = load_corpus(
         task or TaskSettings(name="bbc_topics", limit_train_texts=70, limit_test_texts=30, validation_fraction=0.1)
@@ -41,7 +41,7 @@ def fit(
         optimizer=partial(torch.optim.AdamW, lr=1e-3),
     )
     module.train()
-    callback = None if settings is None else SnapshotCallback(root, settings, default_batch_size=8)
+    callback = None if settings is None else RunSnapshots(root, settings, default_batch_size=8)
     trainer = pl.Trainer(
         max_epochs=epochs,
         accelerator="cpu",
@@ -203,17 +203,17 @@ def test_diverged_model_is_reported_and_earlier_snapshots_stay(tiny_bert: Path, 
         def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             torch.nn.init.constant_(pl_module.encoder.backbone.embeddings.LayerNorm.weight, float("nan"))
 
-    original = SnapshotCallback.on_train_epoch_end
+    original = RunSnapshots.on_train_epoch_end
 
-    def broken(self: SnapshotCallback, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def broken(self: RunSnapshots, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         Break().on_train_epoch_end(trainer, pl_module)
         original(self, trainer, pl_module)
 
-    SnapshotCallback.on_train_epoch_end = broken  # type: ignore[method-assign]
+    RunSnapshots.on_train_epoch_end = broken  # type: ignore[method-assign]
     try:
         with pytest.raises(SnapshotError, match="is not finite"):
             fit(tiny_bert, tmp_path, SnapshotSettings())
     finally:
-        SnapshotCallback.on_train_epoch_end = original  # type: ignore[method-assign]
+        RunSnapshots.on_train_epoch_end = original  # type: ignore[method-assign]
     assert SnapshotReader(tmp_path).steps == (0,)
     assert not list(tmp_path.glob(".writing*"))

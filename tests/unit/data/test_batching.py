@@ -10,8 +10,8 @@ import torch
 from closerlook.data.batching import IGNORED_LABEL, EncodedSplit, encode_split
 from closerlook.data.corpus import Corpus, LabeledText, Target
 from closerlook.data.data_errors import DataError
-from closerlook.data.datamodule import stratified_subset
 from closerlook.data.samplers import LengthBucketSampler, OrderedSampler, batches_by_length
+from closerlook.data.stratified import stratified_subset
 
 
 def corpus(level: str = "word") -> Corpus:
@@ -40,12 +40,14 @@ def split(request: pytest.FixtureRequest, tiny_tokenizer: Any) -> EncodedSplit:
 def test_examples_keep_the_order_of_the_corpus(split: EncodedSplit) -> None:
     source = corpus(split.level)
     expected = [
-        (text.example_id(i), target.label, text.form(i), text.text_id)
+        (text.example_id(i), target.label, text.form(i), text.text_id, text.context(i))
         for text in source.splits["train"]
         for i, target in enumerate(text.targets)
     ]
     table = split.examples
-    assert list(zip(table.example_ids, table.labels, table.forms, table.text_ids, strict=True)) == expected
+    assert (
+        list(zip(table.example_ids, table.labels, table.forms, table.text_ids, table.contexts, strict=True)) == expected
+    )
     names = [*source.label_names]
     assert split.labels.tolist() == [names.index(e[1]) if e[1] in names else IGNORED_LABEL for e in expected]
     assert int((split.labels == IGNORED_LABEL).sum()) == sum(e[1] == "X" for e in expected) > 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import itertools
 from collections.abc import Callable
@@ -48,19 +47,6 @@ CAUSAL = {"gpt2", "llama2", "llama2new", "llama3", "qwen2", "qwen3", "gemma", "g
 MIXES_PADDING = {"convbert", "fnet", "nystromformer"}
 FINAL_NORM = CAUSAL | {"t5", "mt5", "modernbert", "eurobert"}
 MEAN = {"t5", "mt5", "eurobert"}
-
-
-@pytest.fixture(scope="session")
-def tiny_models() -> ModuleType:
-    path = PROJECT.parent / "shared" / "tools" / "tiny_models.py"
-    if not path.is_file():
-        pytest.skip(f"the builder of small models is not at {path}")
-    spec = importlib.util.spec_from_file_location("tiny_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

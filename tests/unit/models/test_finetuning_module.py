@@ -15,10 +15,11 @@ from closerlook.data.corpus import Corpus, LabeledText, Target
 from closerlook.data.datamodule import CorpusDataModule
 from closerlook.models.encoder import PooledEncoder
 from closerlook.models.encoder_settings import ModelSettings
-from closerlook.models.finetuning_module import FineTuningModule, linear_schedule
+from closerlook.models.finetuning_module import FineTuningModule
 from closerlook.models.label_metrics import MacroF1
 from closerlook.models.loading import load_encoder
 from closerlook.models.model_error import ModelError
+from closerlook.models.optimization import Schedule, linear_schedule, parameter_groups
 
 
 @pytest.fixture
@@ -39,22 +40,22 @@ def test_schedule_rises_to_one_and_falls_to_zero() -> None:
     assert linear_schedule(0, 0, 10) == 1.0
 
 
+def test_each_stage_of_training_rises_and_falls() -> None:
+    factors = [Schedule(30, 0.1, rate_factor=20.0, first=10)(step) for step in range(31)]
+    assert factors[:10] == [20 * linear_schedule(step, 1, 10) for step in range(10)]
+    assert factors[10:] == [linear_schedule(step, 2, 20) for step in range(21)]
+    assert max(factors[10:]) == 1.0
+    assert [Schedule(30, 0.1, rate_factor=3.0)(step) for step in (3, 30)] == [3.0, 0.0]
+
+
 def test_biases_and_layer_norms_do_not_decay(module: FineTuningModule) -> None:
-    decayed, kept = module._parameter_groups()
+    decayed, kept = parameter_groups(module.named_parameters(), weight_decay=module.weight_decay, rate_scales={})
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.5, 0.0)
     names = {id(p): name for name, p in module.named_parameters()}
     assert all(names[id(p)].endswith("weight") for p in decayed["params"])
     assert any("LayerNorm.weight" in names[id(p)] for p in kept["params"])
     assert any(names[id(p)] == "head.bias" for p in kept["params"])
     assert len(decayed["params"]) + len(kept["params"]) == len(names)
-
-
-def test_frozen_encoder_trains_the_head_only(tiny_bert: Path) -> None:
-    loaded = load_encoder(ModelSettings(name="t", source=str(tiny_bert)))
-    module = FineTuningModule(
-        PooledEncoder(loaded, "sentence"), 3, optimizer=partial(torch.optim.AdamW, lr=1.0), freeze_encoder=True
-    )
-    assert {name for name, p in module.named_parameters() if p.requires_grad} == {"head.weight", "head.bias"}
 
 
 def test_wrong_warmup_is_refused(module: FineTuningModule) -> None:

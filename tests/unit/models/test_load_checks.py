@@ -259,9 +259,12 @@ def test_what_decides_the_numbers_has_a_checksum(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"adapter_config.json": '{"base_model_name_or_path": "org/base"}'}, "a PEFT adapter of org/base.*merge"),
+        (
+            {"adapter_config.json": '{"base_model_name_or_path": "org/base"}'},
+            "adapter of org/base.*model.adapter=",
+        ),
         ({"checkpoint-9/config.json": "{}", "checkpoint-10/config.json": "{}"}, r"Give one.*model\.source=.*-10$"),
-        ({"weights.gguf": "GGUF"}, "a GGUF file.*gguf_file='weights.gguf'"),
+        ({"weights.gguf": "GGUF"}, "but GGUF files.*model.source=.*weights.gguf"),
         ({"adapter_config.json": "{"}, "adapter_config.json cannot be read"),
         ({"tf_model.h5": "x", "config.json": "{}"}, "has no weights: got config.json, tf_model.h5; expected model.s"),
         ({"notes.txt": ""}, "has no config.json: got notes.txt; expected"),
@@ -280,7 +283,7 @@ def test_a_file_instead_of_its_folder_is_said(copied: Path) -> None:
     with pytest.raises(ModelError, match=rf"is a file; expected its folder: model\.source={copied}"):
         load(copied / "model.safetensors")
     (copied / "m.gguf").write_bytes(b"GGUF")
-    with pytest.raises(ModelError, match="is a GGUF file"):
+    with pytest.raises(ModelError, match="cannot be loaded"):
         load(copied / "m.gguf")
 
 

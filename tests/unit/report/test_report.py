@@ -16,6 +16,7 @@ import pytest
 from closerlook import measures as m
 from closerlook.report import build_report
 from closerlook.report.build import render_report
+from closerlook.report.examples import examples_of
 from closerlook.report.findings import label_rows, sentences, summary_rows
 from closerlook.report.sections import Section, sections
 from closerlook.results.rows import Place, ResultRow, to_table
@@ -62,7 +63,7 @@ def html(results: RunResults) -> str:
 
 @pytest.fixture(scope="module")
 def parts(results: RunResults) -> list[Section]:
-    return sections(results)
+    return sections(results, examples_of(results))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_a_failing_build_leaves_the_old_report(results, tmp_path: Path, monkeypa
     small = dataclasses.replace(results, table=to_table([]))
     path = build_report(small, tmp_path / "report.html")
     before = path.read_bytes()
-    monkeypatch.setattr("closerlook.report.build.sections", lambda _: 1 / 0)
+    monkeypatch.setattr("closerlook.report.build.sections", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         build_report(small, path)
     assert path.read_bytes() == before

@@ -206,6 +206,17 @@ def test_other_examples_in_the_same_folder_are_refused(tmp_path: Path) -> None:
         write_examples(tmp_path, "train", examples(6))
 
 
+def test_sentences_are_stored_and_tables_of_earlier_versions_without_them_are_read(tmp_path: Path) -> None:
+    write_examples(tmp_path, "train", examples().assign(context="a b c"))
+    store(tmp_path, 0, vectors())
+    assert SnapshotReader(tmp_path).examples("train")["context"].tolist() == ["a b c"] * N
+    examples().to_parquet(tmp_path / "old.parquet", index=False)
+    (tmp_path / "old.parquet").replace(tmp_path / "examples" / "train.parquet")
+    write_examples(tmp_path, "train", examples().assign(context="a b c"))  # a run of an earlier version goes on
+    store(tmp_path, 0, vectors())
+    assert SnapshotReader(tmp_path).examples("train")["context"].tolist() == [""] * N
+
+
 def test_same_step_again_replaces_the_snapshot(tmp_path: Path) -> None:
     store(tmp_path, 3, vectors(0))
     store(tmp_path, 3, vectors(1))

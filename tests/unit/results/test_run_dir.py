@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from closerlook.results.run import CrossOrigin, RunError, RunInfo, RunState
+from closerlook.results.run import CheckpointOrigin, CrossOrigin, RunError, RunInfo, RunState
 from closerlook.results.run_dir import RunDir, load_run
 
 
@@ -20,7 +20,8 @@ def make_info(**changes: object) -> RunInfo:
 
 
 def test_run_description_round_trips(tmp_path: Path) -> None:
-    info = make_info(checksums={"f": "x"})
+    origin = CheckpointOrigin(500, "checkpoint-500", "out/checkpoint-500", "sha256:1", {"model.safetensors": "1"})
+    info = make_info(checksums={"f": "x"}, checkpoints=(origin,))
     RunDir(tmp_path).save_info(info)
     assert RunDir(tmp_path).info() == info
     assert info.title == "pos/m/seed=0"
@@ -40,6 +41,8 @@ def test_a_run_of_a_newer_version_is_read_and_one_that_lacks_a_field_is_not(tmp_
         ({"level": 3}, "level: got '3', expected"),
         ({"seed": True}, "seed"),
         ({"notes": "a"}, "notes"),
+        ({"checkpoints": ["a"]}, "checkpoints"),
+        ({"checkpoints": [{"step": "a"}]}, "step"),
     ):
         run.info_file.write_text(json.dumps(content | change))
         with pytest.raises(RunError, match=rf"run\.json is damaged \({reason}"):

@@ -53,7 +53,7 @@
 
   function showTables() {
     const label = `${chosen("layer")}|${chosen("split")}`;
-    document.querySelectorAll("tbody[data-choice]").forEach((body) => { body.hidden = body.dataset.choice !== label; });
+    document.querySelectorAll("tbody[data-choice], div[data-choice]").forEach((body) => { body.hidden = body.dataset.choice !== label; });
     document.querySelectorAll("tbody[data-split]").forEach((body) => { body.hidden = body.dataset.split !== chosen("split"); });
   }
 

@@ -9,9 +9,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _PACKAGES = (
-    "closerlook", "torch", "pytorch-lightning", "transformers", "tokenizers", "datasets", "torchmetrics", "numpy",
-    "scipy", "scikit-learn", "numba", "wandb", "hydra-core",
-)  # fmt: skip
+    "closerlook",
+    "torch",
+    "pytorch-lightning",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "datasets",
+    "torchmetrics",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "numba",
+    "wandb",
+    "hydra-core",
+)
 
 
 def versions() -> dict[str, str]:
