@@ -78,6 +78,7 @@ def root(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (failed / "state.json").write_text(json.dumps({"status": "failed", "error": error}))
     (failed / ".hydra").mkdir()
     (failed / ".hydra" / "overrides.yaml").write_text("- task=pos\n- seed=1\n")
+    (failed / ".hydra" / "hydra.yaml").write_text("hydra: {overrides: {hydra: [hydra.run.dir=/there, hydra.mode=RUN]}}")
     linked = root / "linked" / "seed-0"
     linked.mkdir(parents=True)
     shutil.copy(digits_run / "run.json", linked / "run.json")
@@ -102,7 +103,7 @@ def test_runs_are_listed_and_shown(page: Page) -> None:
     assert "&lt;script&gt;alert(1)" in text
     assert "<script>alert" not in text
     assert "abcdefgh12345678" not in text
-    assert "seed=1" in text, "the command of the failed run"
+    assert re.search(r"train(\.py)? task=pos seed=1 hydra\.run\.dir=/there</pre>", text), "the failed run's command"
     assert headers["Cache-Control"] == "no-store"
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert re.search(r"connect-src 'self'.*script-src 'sha256-", headers["Content-Security-Policy"])
