@@ -199,6 +199,8 @@ def test_what_needs_common_coordinates_is_missing_with_its_reason(models: Models
         assert np.isfinite(at.value["rsa", 2, step])
     assert np.isfinite(at.value["silhouette", 3, 1])
     assert (m.MEAN_DISPLACEMENT, 3, 0) not in at.index
+    assert at.note[m.MEAN_DISPLACEMENT, 3, 1] == "the first snapshot has no layer 3"
+    assert np.isnan(at.value[m.MEAN_DISPLACEMENT, 3, 1])
     assert "debiased_cka" not in at.loc[(slice(None), 3, 1), :].index.get_level_values("measure")
 
 

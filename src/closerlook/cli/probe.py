@@ -17,6 +17,7 @@ from closerlook.cli.console import Console
 from closerlook.cli.one_message import announce_loading, one_clear_message, quiet
 from closerlook.cli.streams import sturdy_streams
 from closerlook.config import ProbeConfig, config_dir, register, typed
+from closerlook.errors import UserError
 
 if TYPE_CHECKING:
     from closerlook.pipelines.join_runs import StudyOutcome
@@ -36,9 +37,23 @@ def main() -> None:
     if shows_help("probe", sys.argv[1:]):
         return
     with one_clear_message():
+        _refuse_group_of_models(sys.argv[1:])
         sys.argv[1:] = as_hydra_takes(as_overrides(sys.argv[1:]), ProbeConfig)
     announce_loading(sys.argv[1:])
     _main()
+
+
+def _refuse_group_of_models(arguments: Sequence[str]) -> None:
+    """``model=...`` of train.py chooses one model; here they are listed.
+
+    Raises:
+        UserError: It is there.
+    """
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if equals and key in ("model", "snapshot"):
+            instead = f"name it in the list: checkpoints=[{value}]" if key == "model" else "set snapshot.<setting>=..."
+            raise UserError(f"{argument}: probe.py has no such group; {instead}")
 
 
 def as_overrides(arguments: Sequence[str]) -> list[str]:

@@ -69,7 +69,7 @@ def local_folder(setting: str, value: str) -> Path | None:
         return path
     if path.is_file():
         raise ModelError(f"model.{setting}={value} is a file; expected its folder: model.{setting}={path.parent}")
-    if value.startswith((".", "/", "~")) or value.count("/") > 1:
+    if value.startswith((".", "/", "~")) or value.endswith("/") or value.count("/") > 1:
         raise ModelError(f"model.{setting}={value} is not a folder. Expected a folder or a hub id")
     return None
 

@@ -178,7 +178,8 @@ def discard_temporaries(run: RunDir) -> None:
     for folder in (run.root, run.checkpoints, run.results, run.snapshots):
         for path in folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
-    shutil.rmtree(run.root / MODEL_WRITING, ignore_errors=True)
+    if (run.root / MODEL_WRITING).is_dir():
+        shutil.rmtree(run.root / MODEL_WRITING)
 
 
 _OWN = {

@@ -91,8 +91,11 @@ class CentroidAnalysis(SpaceProbe):
 
     def compute(self, reader: SnapshotReader, key: CellKey, scope: Scope) -> Sequence[Finding]:
         """Centroid rows of one layer and split."""
-        track = track_centroids(reader, key.place.split, key.place.layer)
-        return [*_rows(track, reader, key), *_missing(track, reader, key)]
+        _, layer, split, _ = key.place
+        if not reader.has(reader.steps[0], layer):  # of a deeper model: nothing to have moved from
+            return list(_missing((), reader, key))
+        track = track_centroids(reader, split, layer)
+        return [*_rows(track, reader, key), *_missing(track.steps, reader, key)]
 
 
 def _rows(track: CentroidTrack, reader: SnapshotReader, key: CellKey) -> Iterator[ResultRow]:
@@ -112,12 +115,12 @@ def _rows(track: CentroidTrack, reader: SnapshotReader, key: CellKey) -> Iterato
         yield from _plane_rows(track, reader, key)
 
 
-def _missing(track: CentroidTrack, reader: SnapshotReader, key: CellKey) -> Iterator[ResultRow]:
-    """Rows without a value for the snapshots of other models, with the reason."""
+def _missing(measured: Sequence[int], reader: SnapshotReader, key: CellKey) -> Iterator[ResultRow]:
+    """Rows without a value, with the reason, for the snapshots of models that the first cannot be subtracted from."""
     _, layer, split, _ = key.place
     for step in reader.steps:
-        if step not in track.steps and reader.has(step, layer):
-            reason = reader.apart(track.steps[0], step, split, layer)
+        if step not in measured and reader.has(step, layer):
+            reason = reader.apart(reader.steps[0], step, split, layer)
             for measure in (m.MEAN_DISPLACEMENT, m.RELATIVE_DISPLACEMENT):
                 yield ResultRow(*where(reader, key, step), measure, note=reason)
 

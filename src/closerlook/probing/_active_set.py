@@ -49,6 +49,8 @@ ROUNDING = 64 * _EPS
 
 _DENSE_ROWS = 192  # pairs with fewer points are priced in full at each step
 _BATCH = 40  # points that enter the working set at a full pricing, per side
+_AT_ONCE = 8  # points that enter the support at a step: those nearly as bad as the worst one
+_NEARLY = 0.7
 
 
 @njit(**_COMPILE)
@@ -111,8 +113,8 @@ def _rotate(top, low, cs, sn):  # type: ignore[no-untyped-def]
 
 
 @njit(**_COMPILE)
-def _remove_column(R, YA, YB, at, k):  # type: ignore[no-untyped-def]
-    """Drop column ``at`` of the k x k factor and make it triangular again; the two right-hand sides follow."""
+def _remove_column(R, YA, YB, YG, at, k):  # type: ignore[no-untyped-def]
+    """Drop column ``at`` of the k x k factor and make it triangular again; the right-hand sides follow."""
     for r in range(k):
         _shift(R[r, max(at, r - 1) : k])
     for c in range(at, k - 1):
@@ -122,6 +124,7 @@ def _remove_column(R, YA, YB, at, k):  # type: ignore[no-untyped-def]
         _rotate(R[c, c : k - 1], R[c + 1, c : k - 1], cs, sn)
         _rotate(YA[c : c + 1], YA[c + 1 : c + 2], cs, sn)
         _rotate(YB[c : c + 1], YB[c + 1 : c + 2], cs, sn)
+        _rotate(YG[c : c + 1], YG[c + 1 : c + 2], cs, sn)
 
 
 @njit(**_COMPILE)
@@ -179,13 +182,34 @@ def _admit(g, bound, lo, hi, inside, rows, n_rows, batch):  # type: ignore[no-un
 
 
 @njit(**_COMPILE)
-def _gram_column(P, S, k, p, nA, tau, v):  # type: ignore[no-untyped-def]
-    """Inner products of row p with the support, plus tau where both are on one side; returns its own square."""
-    for i in range(k):
-        v[i] = _dot(P[S[i]], P[p])
-        if (S[i] < nA) == (p < nA):
-            v[i] += tau
-    return _dot(P[p], P[p]) + tau
+def _most_violating(g, rows, n_rows, nA, lamA, lamB, least, entering):  # type: ignore[no-untyped-def]
+    """Write the rows whose products are lowest below those of the support, the worst first; return their number."""
+    n, size = 0, entering.shape[0]
+    for i in range(n_rows):
+        r = rows[i]
+        excess = (lamA if r < nA else lamB) - g[r]
+        if excess < least:
+            continue
+        at = n
+        while at > 0 and (lamA if entering[at - 1] < nA else lamB) - g[entering[at - 1]] < excess:
+            if at < size:
+                entering[at] = entering[at - 1]
+            at -= 1
+        if at < size:
+            entering[at] = r
+            n = min(n + 1, size)
+    return n
+
+
+@njit(**_COMPILE)
+def _gram_columns(P, S, known, k, points, n, nA, tau, V):  # type: ignore[no-untyped-def]
+    """Inner products of rows ``points`` with the support from ``known`` on, plus tau where both are on one side."""
+    for i in range(known, k):
+        row = P[S[i]]
+        for e in range(n):
+            V[e, i] = _dot(row, P[points[e]])
+            if (S[i] < nA) == (points[e] < nA):
+                V[e, i] += tau
 
 
 @njit(**_COMPILE)
@@ -210,8 +234,8 @@ def _pivot(P, S, k, p, nA, tau, R, v, square):  # type: ignore[no-untyped-def]
 
 @njit(**_COMPILE)
 def _append(P, S, k, p, nA, tau, R, YA, YB, v):  # type: ignore[no-untyped-def]
-    """Extend the factor by row p; False if p adds no direction to the support."""
-    square = _gram_column(P, S, k, p, nA, tau, v)
+    """Extend the factor by row p, of products v with the support; False if p adds no direction to it."""
+    square = _dot(P[p], P[p]) + tau
     _lower_solve(R, v, k)
     pivot = _pivot(P, S, k, p, nA, tau, R, v, square)
     if pivot <= 1e-30 * square:
@@ -227,20 +251,15 @@ def _append(P, S, k, p, nA, tau, R, YA, YB, v):  # type: ignore[no-untyped-def]
 
 
 @njit(**_COMPILE)
-def _direction(S, x, k, g, nA, R, YA, YB, move):  # type: ignore[no-untyped-def]
-    """Write the change of weights that leads to the optimum on the affine hulls of the support.
-
-    It is computed from the products g with the present z, so that each step also repairs the rounding errors
-    of the ones before (iterative refinement).
-    """
+def _direction(S, x, k, nA, R, YA, YB, YG, move):  # type: ignore[no-untyped-def]
+    """Write the change of weights that leads to the optimum on the affine hulls of the support."""
     missA, missB = 1.0, 1.0
     for i in range(k):
         if S[i] < nA:
             missA -= x[i]
         else:
             missB -= x[i]
-        move[i] = -g[S[i]]
-    _lower_solve(R, move, k)
+        move[i] = YG[i]
     yA, yB, m = YA[:k], YB[:k], move[:k]
     aa, ab, bb = _dot(yA, yA), _dot(yA, yB), _dot(yB, yB)
     rA, rB = missA - _dot(yA, m), missB - _dot(yB, m)
@@ -251,35 +270,42 @@ def _direction(S, x, k, g, nA, R, YA, YB, move):  # type: ignore[no-untyped-def]
 
 
 @njit(**_COMPILE)
-def _descend(P, S, x, k, g, nA, R, YA, YB, z, move):  # type: ignore[no-untyped-def]
+def _descend(P, S, x, k, g, nA, R, YA, YB, YG, z, move, total):  # type: ignore[no-untyped-def]
     """Go to the optimum on the support; at each wall drop the points whose weight is 0 and aim again.
 
-    z is changed by increments and never summed anew: nearly touching hulls have a tiny z, and the rounding of
-    a fresh sum of large terms would turn its direction.
+    The way is computed from the products g with the present z, so that each descent also repairs the rounding errors
+    of the ones before (iterative refinement). A part t of it leaves 1 - t of what is unequal in g, so that nothing
+    but the factor is looked at on the way. z is changed by increments and never summed anew: nearly touching hulls
+    have a tiny z, and the rounding of a fresh sum of large terms would turn its direction.
     """
+    for i in range(k):
+        YG[i], total[i] = -g[S[i]], 0.0
+    _lower_solve(R, YG, k)
     while True:
-        _direction(S, x, k, g, nA, R, YA, YB, move)
+        _direction(S, x, k, nA, R, YA, YB, YG, move)
         t, at = 1.0, -1
         for i in range(k):
             if x[i] + move[i] <= 0.0 and move[i] < 0.0:
                 ratio = -x[i] / move[i]
-                if ratio < t:
+                if ratio <= t:
                     t, at = ratio, i
         for i in range(k):
-            move[i] *= t
-            x[i] += move[i]
-        _add_rows(P, S, move, k, z)
+            x[i] += t * move[i]
+            total[i] += t * move[i]
+            if i == at or (x[i] <= 0.0 and move[i] < 0.0):
+                x[i] = -1.0  # leaves; a point that has just come may still be at 0
         if at < 0:
+            _add_rows(P, S, total, k, z)
             return k
-        x[at] = 0.0
-        for i in range(k - 1, -1, -1):
-            if x[i] <= 0.0:
-                _remove_column(R, YA, YB, i, k)
-                for j in range(i, k - 1):
-                    S[j], x[j] = S[j + 1], x[j + 1]
-                k -= 1
         for i in range(k):
-            g[S[i]] = _dot(P[S[i]], z)
+            YG[i] *= 1.0 - t
+        for i in range(k - 1, -1, -1):
+            if x[i] < 0.0:
+                _axpy(total[i], P[S[i]], z)
+                _remove_column(R, YA, YB, YG, i, k)
+                for j in range(i, k - 1):
+                    S[j], x[j], total[j] = S[j + 1], x[j + 1], total[j + 1]
+                k -= 1
 
 
 @njit(**_COMPILE)
@@ -326,25 +352,42 @@ def _offset_dot(row, centre, z):  # type: ignore[no-untyped-def]
 
 
 @njit(**_COMPILE)
-def _price_others(X, a, b, centre, z, inside, g):  # type: ignore[no-untyped-def]
-    """Price the rows outside the working set, from the points where they lie."""
-    for t in range(len(a)):
-        if not inside[t]:
-            g[t] = _offset_dot(X[a[t]], centre, z)
-    for t in range(len(b)):
-        if not inside[len(a) + t]:
-            g[len(a) + t] = -_offset_dot(X[b[t]], centre, z)
+def _distance(z, other):  # type: ignore[no-untyped-def]
+    """Distance of two vectors, rounded up."""
+    square = 0.0
+    for j in range(z.shape[0]):
+        square += (z[j] - other[j]) ** 2
+    return math.sqrt(square) * (1.0 + 1e-12)
 
 
 @njit(**_COMPILE)
-def _largest_norm(X, rows, centre):  # type: ignore[no-untyped-def]
+def _price_others(X, rows, centre, z, drift, norm, inside, sign, lam, g):  # type: ignore[no-untyped-def]
+    """Price the rows outside the working set that may be below ``lam``, from the points where they lie.
+
+    ``drift`` is how far z went since they were priced last: the others get the lower bound that follows from it,
+    which is above ``lam`` too, so that the lowest product is exact.
+    """
+    for t in range(len(rows)):
+        if inside[t]:
+            continue
+        bound = g[t] - drift * norm[t]
+        g[t] = bound if bound > lam else sign * _offset_dot(X[rows[t]], centre, z)
+
+
+@njit(**_COMPILE)
+def _first_pricing(X, rows, centre, z, sign, g, norm):  # type: ignore[no-untyped-def]
+    """Price rows from where they lie; write their distances from the centre and return the largest."""
     largest = 0.0
-    for r in rows:
-        row, square = X[r], 0.0
+    for t in range(len(rows)):
+        row, square, product = X[rows[t]], 0.0, 0.0
         for j in range(centre.shape[0]):
-            square += (row[j] - centre[j]) ** 2
-        largest = max(largest, square)
-    return math.sqrt(largest)
+            value = row[j] - centre[j]
+            square += value * value
+            product += value * z[j]
+        g[t] = sign * product
+        norm[t] = math.sqrt(square)
+        largest = max(largest, norm[t])
+    return largest
 
 
 @njit(**_COMPILE)
@@ -358,7 +401,8 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
     none = int(np.int64(0))  # numba would compile all callees a second time for a literal 0
     P, z, middle = np.empty((m, d)), np.empty(d), np.empty(d)
     k = len(warm)
-    S, x = np.zeros(d + 4, dtype=np.int64), np.zeros(d + 4)
+    room = max(k, d) + 4  # a start from points of more axes may hold more than a basis here
+    S, x = np.zeros(room, dtype=np.int64), np.zeros(room)
     S[:k] = warm
     x[:k] = warm_weights
     resumed = k > 0 and factor.shape[0] == k
@@ -374,17 +418,17 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
         for i in range(k):
             _take(X, a, b, middle, S[i], P)
         _combine(P, S, x, k, z)
-    scale = max(_largest_norm(X, a, middle), _largest_norm(X, b, middle))
+    g, norm, priced = np.empty(m), np.empty(m), z.copy()  # priced: z when the rows outside the working set were priced
+    scale = _first_pricing(X, a, middle, z, 1.0, g[:nA], norm[:nA])
+    scale = max(scale, _first_pricing(X, b, middle, z, -1.0, g[nA:], norm[nA:]))
     if not resumed:
         tau = scale * scale if scale > 0.0 else 1.0
     if max_iter < 0:
         max_iter = 50 * (d + 20) + 2 * m
-    g = np.empty(m)
     inside = np.zeros(m, dtype=np.bool_)
     rows = np.arange(m)
     n_rows = m
     dense = m <= _DENSE_ROWS
-    _price_others(X, a, b, middle, z, inside, g)
     iA = np.argmin(g[:nA])
     iB = nA + np.argmin(g[nA:])
     if not dense:
@@ -392,13 +436,14 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
         n_rows = _admit(g, np.inf, nA, m, inside, rows, n_rows, _BATCH)
     for i in range(n_rows):
         _take(X, a, b, middle, rows[i], P)
-    capacity = min(64, d + 4)
-    YA, YB = np.zeros(d + 4), np.zeros(d + 4)
-    v, fresh = np.empty(d + 4), np.empty(d)
+    capacity = min(64, room)
+    YA, YB = np.zeros(room), np.zeros(room)
+    YG, v, total, fresh = np.empty(room), np.empty(room), np.empty(room), np.empty(d)
+    V, entering = np.empty((_AT_ONCE, room)), np.empty(_AT_ONCE, dtype=np.int64)
     if k == 0:
         S[0], S[1], x[0], x[1], k = iA, iB, 1.0, 1.0, 2
     while capacity <= k:
-        capacity = min(2 * capacity, d + 4)
+        capacity = min(2 * capacity, room)
     R = np.zeros((capacity, capacity))
     kept = none
     for i in range(k):
@@ -406,9 +451,12 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
             R[i, i:k] = factor[i, i:k]
             YA[i], YB[i] = factor[i, k], factor[i, k + 1]
             kept = i + 1
-        elif _append(P, S, kept, S[i], nA, tau, R, YA, YB, v):
-            x[kept] = x[i]  # (S[kept] was written by _append)
-            kept += 1
+        else:
+            entering[0] = S[i]
+            _gram_columns(P, S, none, kept, entering, 1, nA, tau, V)
+            if _append(P, S, kept, S[i], nA, tau, R, YA, YB, V[0]):
+                x[kept] = x[i]  # (S[kept] was written by _append)
+                kept += 1
         if not dense and not inside[S[i]]:
             inside[S[i]] = True
             rows[n_rows] = S[i]
@@ -458,7 +506,10 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
             solved = violation <= max(0.2 * full_violation, 0.3 * tol * zz) or upper <= clear_at
             if not solved and (violation > 0.5 * zz or upper <= 1.5 * enough):
                 break
-            _price_others(X, a, b, middle, z, inside, g)
+            drift = _distance(z, priced)
+            _price_others(X, a, middle, z, drift, norm[:nA], inside[:nA], 1.0, lamA, g[:nA])
+            _price_others(X, b, middle, z, drift, norm[nA:], inside[nA:], -1.0, lamB, g[nA:])
+            priced[:] = z
             n_known = n_rows
             n_rows = _admit(g, lamA, none, nA, inside, rows, n_rows, _BATCH)
             n_rows = _admit(g, lamB, nA, m, inside, rows, n_rows, _BATCH)
@@ -477,15 +528,23 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
         for i in range(k):
             spread = max(spread, abs(g[S[i]] - (lamA if S[i] < nA else lamB)))
         if spread < 0.1 * violation or (step == 1 and len(warm) == 0):
-            if k + 1 >= capacity:
-                capacity = min(2 * capacity, d + 4)
+            least = max(_NEARLY * max(lamA - lowA, lamB - lowB), 0.15 * violation)  # above the spread of the support
+            n_new = _most_violating(g, rows, n_rows, nA, lamA, lamB, least, entering)
+            if k + n_new >= capacity:
+                capacity = min(2 * capacity, room)
                 R = _grown(R, capacity)
-            enter = iA if lamA - lowA >= lamB - lowB else iB
-            if k + 1 >= S.shape[0] or not _append(P, S, k, enter, nA, tau, R, YA, YB, v):
+            _gram_columns(P, S, none, k, entering, n_new, nA, tau, V)
+            before = k
+            for e in range(n_new):
+                if k >= d + 2:
+                    break  # a basis: what comes beside is rounding
+                _gram_columns(P, S, before, k, entering[e:], 1, nA, tau, V[e:])
+                if _append(P, S, k, entering[e], nA, tau, R, YA, YB, V[e]):
+                    x[k] = 0.0
+                    k += 1
+            if k == before:
                 break
-            x[k] = 0.0
-            k += 1
-        k = _descend(P, S, x, k, g, nA, R, YA, YB, z, v)
+        k = _descend(P, S, x, k, g, nA, R, YA, YB, YG, z, v, total)
         zz = _dot(z, z)
         since_progress += 1
         if zz < best * (0.5 if zz <= stall_at * stall_at else 1.0 - 1e-12):
@@ -495,7 +554,8 @@ def nearest_points(X, a, b, tol, enough, max_iter, warm, warm_weights, factor, c
     if verdict == UNDECIDED:
         # A common point, or out of digits or steps: an answer only if it is proved within rounding.
         inside[:] = False
-        _price_others(X, a, b, middle, z, inside, g)
+        _price_others(X, a, middle, z, np.inf, norm[:nA], inside[:nA], 1.0, np.inf, g[:nA])
+        _price_others(X, b, middle, z, np.inf, norm[nA:], inside[nA:], -1.0, np.inf, g[nA:])
         upper = math.sqrt(_dot(z, z))
         lower = (np.min(g[:nA]) + np.min(g[nA:])) / upper if upper > 0.0 else 0.0
         upper = math.sqrt(_combine(P, S, x, k, fresh))

@@ -37,6 +37,36 @@ def lowest(X, rows, normal):  # type: ignore[no-untyped-def]
     return value
 
 
+@njit(cache=CACHE, nogil=True, fastmath=_FLAGS)
+def highest(X, rows, normal):  # type: ignore[no-untyped-def]
+    """Largest product of the points ``rows`` with a direction."""
+    value = -np.inf
+    for r in rows:
+        value = max(value, _dot(X[r], normal))
+    return value
+
+
+@njit(cache=CACHE, nogil=True, fastmath=_FLAGS)
+def between_means(X, rows, others):  # type: ignore[no-untyped-def]
+    """Mean of the points ``rows`` less the mean of ``others``."""
+    normal = np.zeros(X.shape[1])
+    for part, share in ((rows, 1.0 / len(rows)), (others, -1.0 / len(others))):
+        for r in part:
+            for j in range(normal.shape[0]):
+                normal[j] += share * X[r, j]
+    return normal
+
+
+@njit(cache=CACHE, nogil=True, fastmath=_FLAGS)
+def lengths(normal, factor):  # type: ignore[no-untyped-def]
+    """Lengths of a direction as it is, and with each coordinate times its factor."""
+    square, other = 0.0, 0.0
+    for j in range(normal.shape[0]):
+        square += normal[j] ** 2
+        other += (normal[j] * factor[j]) ** 2
+    return np.sqrt(square), np.sqrt(other)
+
+
 class Anchors:
     """Directions between the anchors of clusters, and which pairs of clusters they separate.
 

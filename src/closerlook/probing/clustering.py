@@ -72,6 +72,14 @@ class Refusal:
         return Refusal(rows[self.merged], rows[self.rival], rows[self.support], self.weights)
 
 
+class _Witness(NamedTuple):
+    """A common point of two clusters: points, their weights, and which of them are of the other label."""
+
+    support: IntArray
+    weights: FloatArray
+    side: NDArray[np.bool_]
+
+
 class _Start(NamedTuple):
     """Where the solver stopped, to go on from when one of the two clusters has grown."""
 
@@ -221,7 +229,7 @@ class GreedyClustering:
         self._extent = float(np.sqrt((self._points**2).sum(axis=1).max()))
         self._position = np.zeros(len(self.X), dtype=np.int64)
         self._suspects: tuple[IntArray, ...] = ()  # the last two clusters that were found to meet
-        self._witnesses: dict[int, deque[Refusal]] = {}  # by the code of the label that was refused
+        self._witnesses: dict[int, deque[_Witness]] = {}  # by the code of the label that was refused
 
     @cached_property
     def _principal_axes(self) -> _axes.PrincipalAxes:
@@ -366,7 +374,7 @@ class GreedyClustering:
             else:
                 self.counts.cheap_verdicts += 1
                 separators[rival] = separator
-        if open_pairs and self._is_witnessed(int(self._codes[big]), merged):
+        if open_pairs and self._is_witnessed(big, small, merged):
             return None
         for rival in sorted(open_pairs, key=lambda r: (-len(self._members[r]), r)):
             found = self._solve(merged, self._members[rival], self._separators.get(big, {}).get(rival))
@@ -386,27 +394,26 @@ class GreedyClustering:
                 if self._is_clear(separator):
                     return separator
         others = self._members[rival]
-        return self._separator(self._points[merged].mean(axis=0) - self._points[others].mean(axis=0), merged, others)
+        return self._separator(_separation.between_means(self._points, merged, others), merged, others)
 
     def _separator(self, normal: FloatArray, inside: IntArray, outside: IntArray) -> _Separator | None:
         """This direction if it separates the two sets."""
-        low = _separation.lowest(self._points, inside, normal)
-        found = _Separator(normal, low, -_separation.lowest(self._points, outside, -normal))
+        low, high = _separation.lowest(self._points, inside, normal), _separation.highest(self._points, outside, normal)
+        found = _Separator(normal, low, high)
         return found if self._is_clear(found) else None
 
     def _is_clear(self, separator: _Separator) -> bool:
         """Whether a direction separates beyond rounding, along these coordinates and in the given ones."""
-        normal = separator.normal
-        clear = _CLEAR * self._extent * float(np.linalg.norm(normal))
-        seen = _active_set.ROUNDING * self._scale * float(np.linalg.norm(normal * self._factor))
-        return separator.low - separator.high > max(clear, seen)
+        length, seen = _separation.lengths(separator.normal, self._factor)
+        clear = max(_CLEAR * self._extent * length, _active_set.ROUNDING * self._scale * seen)
+        return bool(separator.low - separator.high > clear)
 
-    def _is_witnessed(self, code: int, merged: IntArray) -> bool:
+    def _is_witnessed(self, big: int, small: int, merged: IntArray) -> bool:
         """Whether a common point that was found before lies in this hull and in one cluster's."""
-        for witness in self._witnesses.get(code, ()):
-            side = self.y[witness.support] == code
-            rivals = self._cluster_of[witness.support[~side]]
-            if (rivals == rivals[0]).all() and np.isin(witness.support[side], merged).all():
+        for witness in self._witnesses.get(int(self._codes[big]), ()):
+            clusters = self._cluster_of[witness.support]
+            rivals = clusters[witness.side]
+            if (rivals == rivals[0]).all() and ((clusters == big) | (clusters == small) | witness.side).all():
                 self.counts.cheap_verdicts += 1
                 rival = self._members[int(rivals[0])]
                 self.refusals.append(Refusal(merged, rival, witness.support, witness.weights))
@@ -427,11 +434,12 @@ class GreedyClustering:
             verdict, support, weights, normal = self._look_again(merged, others, support, weights, steps)
             length, stop[0] = float(np.linalg.norm(normal)), _COLD.factor
         if verdict == _active_set.MEET:
-            refusal = Refusal(merged, others, both[support], weights)
-            self._witnesses.setdefault(int(self.y[merged[0]]), deque(maxlen=16)).appendleft(refusal)
+            refusal, code = Refusal(merged, others, both[support], weights), int(self.y[merged[0]])
+            witness = _Witness(both[support], weights, self.y[both[support]] != code)
+            self._witnesses.setdefault(code, deque(maxlen=16)).appendleft(witness)
             return refusal
         normal = normal / length
-        low, high = _separation.lowest(self._points, merged, normal), -_separation.lowest(self._points, others, -normal)
+        low, high = _separation.lowest(self._points, merged, normal), _separation.highest(self._points, others, normal)
         return _Separator(normal, low, high, _Start(both[support], weights, *stop))
 
     def _start(self, both: IntArray, known: _Separator | None) -> _Start:

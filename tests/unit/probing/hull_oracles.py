@@ -8,6 +8,7 @@ from itertools import combinations
 import clarabel
 import highspy
 import numpy as np
+from exact_proofs import CLOSEST, hull_gap, width
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial.distance import cdist
@@ -131,13 +132,16 @@ def prove_partition(X: FloatArray, y: NDArray[np.generic], probe: object) -> int
 
     Merges that were done are allowed because the final hulls, which contain all earlier ones, are separated (its
     certificates, checked by one product each). Merges that were refused show a common point with a cluster of that
-    moment. The order is replayed here with plain distance matrices. Labels without a refusal need no order.
+    moment. Both are proved in extended precision: flat spaces have gaps of 1e-12 that decide. The order is replayed
+    here with plain distance matrices. Labels without a refusal need no order.
 
     Returns:
         The number of refusals checked.
     """
-    X = np.asarray(X, dtype=np.float64) - np.asarray(X, dtype=np.float64).mean(axis=0)
-    assert all(probe.certificates_.verify(pair) for pair in probe.certificates_)
+    given = np.asarray(X)
+    X = given.astype(np.float64) - given.mean(axis=0, dtype=np.float64)
+    closest = CLOSEST * np.linalg.norm(X, axis=1).max()
+    _check_separations(given, probe, closest)
     refusals = {frozenset(r.merged.tolist()): r for r in probe.refusals_}
     assert len(refusals) == len(probe.refusals_)
     involved = {label for r in probe.refusals_ for label in (y[r.merged[0]], y[r.rival[0]])}
@@ -156,7 +160,7 @@ def prove_partition(X: FloatArray, y: NDArray[np.generic], probe: object) -> int
             clusters[i] |= clusters.pop(j)
             label.merge(i, j, X[sorted(clusters[i])].mean(axis=0))
             continue
-        _check_refusal(X, refusal, clusters)
+        _check_refusal(given, refusal, clusters, closest)
         label.refuse(i, j)
         checked += 1
     assert checked == len(refusals)
@@ -165,17 +169,24 @@ def prove_partition(X: FloatArray, y: NDArray[np.generic], probe: object) -> int
     return checked
 
 
-def _check_refusal(X: FloatArray, refusal: object, clusters: dict[int, set[int]]) -> None:
+def _check_separations(X: FloatArray, probe: object, closest: float) -> None:
+    members = [np.flatnonzero(probe.labels_ == k) for k in range(probe.n_clusters_)]
+    for (i, j), certificate in probe.certificates_.items():
+        assert probe.certificates_.verify((i, j))
+        if certificate.disjoint:
+            assert width(X[members[i]], X[members[j]], certificate.normal) > closest
+        else:  # identical points with different labels
+            assert certificate.meets
+
+
+def _check_refusal(X: FloatArray, refusal: object, clusters: dict[int, set[int]], closest: float) -> None:
     assert clusters.get(int(refusal.rival.min())) == set(refusal.rival.tolist())
     inside = np.isin(refusal.support, refusal.merged)
     assert np.isin(refusal.support[~inside], refusal.rival).all()
-    weights = refusal.weights
-    assert weights.min() >= 0
-    assert abs(weights[inside].sum() - 1) < 1e-9
-    assert abs(weights[~inside].sum() - 1) < 1e-9
-    points = X[refusal.support]
-    miss = weights[inside] @ points[inside] - weights[~inside] @ points[~inside]
-    assert np.linalg.norm(miss) < 1e-9 * np.linalg.norm(X, axis=1).max()
+    sides = [(X[refusal.support[side]], refusal.weights[side]) for side in (inside, ~inside)]
+    assert all(weights.min() >= 0 and abs(weights.sum() - 1) < 1e-9 for _, weights in sides)
+    (A, u), (B, v) = sides
+    assert hull_gap(A, B, u, v, closest) <= closest
 
 
 class _Replay:

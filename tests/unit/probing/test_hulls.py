@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.exceptions import ConvergenceWarning
 
-from closerlook.probing import hull_distance
+from closerlook.probing import _active_set, hull_distance
 
 
 @pytest.mark.parametrize("gap", [3.0, 1e-2, 1e-6, 1e-9])
@@ -231,8 +231,6 @@ def test_gap_in_a_direction_that_is_almost_flat(n: int, d: int, gap: float, rtol
 
 
 def test_solver_alone_runs_out_of_digits_on_flat_hulls() -> None:
-    from closerlook.probing import _active_set
-
     rng = np.random.default_rng(1)
     A, B = rng.normal(size=(300, 40)), rng.normal(size=(600, 40))
     A[:, -1], B[:, -1] = 5e-10, -5e-10
@@ -267,3 +265,27 @@ def test_the_estimator_refuses_extreme_scales(scale: float) -> None:
     X = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [1.0, 2.0]]) * scale
     with pytest.raises(ValueError, match=r"between 1e-75 and 1e\+75 around their mean.*rescale X"):
         DirectProbe().fit(X, [0, 0, 1, 1])
+
+
+def test_a_start_of_more_points_than_a_basis_ends():
+    """From points of 12 features to the same ones without four that say nothing: the support is too large for them."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(60, 8))
+    rows = np.arange(60)
+    start = np.concatenate([rows[:8], rows[30:36]])
+    weights = np.repeat([1 / 8, 1 / 6], [8, 6])
+    found = _active_set.nearest_points(
+        X, rows[:30], rows[30:], 1e-6, np.inf, -1, start, weights, *_active_set._COLD[2:]
+    )
+    assert found[0] == _active_set.MEET
+    assert len(found[3]) <= 10
+
+
+def test_a_point_whose_weight_ends_at_nothing_leaves_the_support():
+    """Corners of turned boxes: the last step ends just where a weight becomes 0."""
+    A, B = boxes(2, 0.01)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        turn = rotation(2, rng)
+        result = hull_distance((A @ turn + 5)[rng.permutation(4)], (B @ turn + 5)[rng.permutation(4)])
+        assert result.distance == pytest.approx(0.01, rel=1e-6)

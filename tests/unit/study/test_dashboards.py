@@ -20,7 +20,7 @@ from closerlook.study.claims import claims_of
 from closerlook.study.join import Study
 from closerlook.study.main_table import StudySummary
 from closerlook.tracking import metric_names as names
-from closerlook.tracking.workspace import SECTIONS, DashboardSettings, panel_keys, write_dashboards
+from closerlook.tracking.workspace import SECTIONS, DashboardSettings, write_dashboards
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("wandb_workspaces") is None, reason="needs pip install 'closerlook[dashboards]'"
@@ -58,8 +58,9 @@ def test_runs_are_grouped_by_task_and_model(written: tuple[dict[str, Any], dict[
     assert "config:run.value.seed" in runs["runFeed"]["columnPinned"]
 
 
-def test_panels_name_keys_that_are_logged() -> None:
-    keys = panel_keys(DashboardSettings(depths=(6,)))
+def test_panels_name_keys_that_are_logged(written: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    bank = written[0]["spec"]["section"]["panelBankConfig"]["sections"]
+    keys = {key for section in bank for panel in section["panels"] for key in panel["config"].get("metrics") or ()}
     wanted = names.space_metric(USUAL_PROBE[m.MEAN_MIN_DISTANCE], m.MEAN_MIN_DISTANCE, split="train", layer=6)
     assert wanted == "probe/train/layer_06/mean_min_distance"
     assert wanted in keys

@@ -230,7 +230,7 @@ const page = {
     if (hidden.size) says.labels = [...meta.labels.keys()].filter((label) => !hidden.has(label)).map((label) => encodeURIComponent(meta.labels[label])).join(",");
     if (selected >= 0 && this.texts) says.example = this.texts.ids[selected];
     if (two) Object.assign(says, { layer2: second.layer, split2: split(second) });
-    if (first.positions) says.view = [first.view.x, first.view.y, first.view.zoom / (first.width || 1)].map((v) => Number(v.toPrecision(5))).join(",");
+    if (first.positions) says.view = [first.view.x, first.view.y, first.view.zoom / (first.parts.stage.clientWidth || 1)].map((v) => Number(v.toPrecision(5))).join(",");
     this.address = `#${new URLSearchParams(says)}`;
     if (location.hash !== this.address) history.replaceState(null, "", this.address);
   },
@@ -264,7 +264,7 @@ const page = {
     await this.change();
     const view = (says.get("view") || "").split(",").map(Number);
     if (view.length === 3 && view.every(Number.isFinite) && view[2] > 0) {
-      Object.assign(this.panes[0].view, { x: view[0], y: view[1], zoom: view[2] * this.panes[0].width });
+      Object.assign(this.panes[0].view, { x: view[0], y: view[1], zoom: view[2] * this.panes[0].parts.stage.clientWidth });
       this.redraw();
     }
   },

@@ -50,7 +50,7 @@ class Pane {
       canvas.width = Math.round(width * this.ratio);
       canvas.height = Math.round(height * this.ratio);
     }
-    if (before) this.page.views(this.run).forEach((view) => { view.zoom *= width / before; });
+    if (before && this === this.page.panes[0]) this.page.views(this.run).forEach((view) => { view.zoom *= width / before; });
     this.draw();
   }
 
@@ -66,7 +66,8 @@ class Pane {
       return [values[cut], values[values.length - 1 - cut]];
     });
     const [[x0, x1], [y0, y1]] = ends;
-    const zoom = 0.9 * Math.min((this.width || 600) / Math.max(x1 - x0, 16), (this.height || 450) / Math.max(y1 - y0, 16));
+    const { clientWidth: width, clientHeight: height } = this.parts.stage;
+    const zoom = 0.9 * Math.min((width || 600) / Math.max(x1 - x0, 16), (height || 450) / Math.max(y1 - y0, 16));
     return { x: (x0 + x1) / 2, y: (y0 + y1) / 2, zoom };
   }
 
