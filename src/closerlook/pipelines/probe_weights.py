@@ -173,7 +173,7 @@ def _rows(
         yield from plan.probe.undefined(at, change)
         return
     named = "" if not change.unmatched else f"in one of the two only: {', '.join(change.unmatched[:3])}"
-    if change.blocks[-1] > plan.info.n_layers:
+    if not 0 < change.blocks[-1] <= plan.info.n_layers:  # fewer are right where blocks share their weights (ALBERT)
         raise ValueError(
             f"weights are of {change.blocks[-1]} blocks, expected {plan.info.n_layers}: their names are not understood"
         )
