@@ -31,8 +31,8 @@ def test_help_teaches_within_two_seconds(project: Path, tmp_path: Path, program:
     for word in ("Groups", "Most used overrides", "Examples"):
         assert word in done.stdout
     listed = {line.split(":")[0]: line.split(": ")[1].split(", ") for line in done.stdout.splitlines() if ": " in line}
-    own = {"train.py": {"task", "model", "finetuning", "experiment"}, "probe.py": {"probe", "study"}}
-    assert own[program] | {"logger", "paths"} <= set(listed)
+    own = {"train.py": {"model", "method", "finetuning", "experiment"}, "probe.py": {"probe", "study"}}
+    assert own[program] | {"task", "logger", "paths"} <= set(listed)
     assert not set.union(*(names for other, names in own.items() if other != program)) & set(listed)
     assert listed["logger"] == ["csv", "none", "tensorboard", "wandb"]
     assert not list(tmp_path.iterdir())
@@ -50,7 +50,7 @@ def test_help_teaches_within_two_seconds(project: Path, tmp_path: Path, program:
         ("train.py", ["-m", "+sed=1,2"], "did you mean seed?"),
         ("train.py", ["seed=-1", "callbacks=null"], "error: seed=-1: expected at least 0"),
         ("train.py", ["optimizer=null"], "error: optimizer=null: expected one of adamw"),
-        ("probe.py", ["probe=[dirct]"], "did you mean direct? Expected some of centroids, direct"),
+        ("probe.py", ["probe=[dirct]"], "did you mean direct? There are centroids, direct"),
         ("probe.py", ["run_dir=x", "n_jobs=0"], "error: n_jobs=0"),
     ],
 )

@@ -209,7 +209,10 @@ def test_trouble_of_one_run_stays_its_own(project: Path, tuned: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["cross_task=all", "run_dir=runs/x"], "error: cross_task=all means the tasks of several runs: pass runs="),
+        (
+            [f"run_dir={{root}}/{OWN[0]}", "cross_task=all"],
+            "error: cross_task=all means the tasks of several runs: pass runs=",
+        ),
         (["cross_task=[pos,3]", "runs={root}"], "error: cross_task=.*: expected a task or several"),
         (["study=e5", "probe=[direct]", "runs={root}"], "error: cross.probes=.*: mlp is not among the chosen probes"),
     ],

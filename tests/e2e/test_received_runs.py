@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -172,7 +173,7 @@ def test_code_in_a_received_run_is_run_only_where_the_reader_says_so(
 ) -> None:
     """``config.yaml`` of the run says ``model.trust_remote_code: true`` and points to a folder inside the run."""
     monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
-    folder, marker = run.root / "model", tmp_path / "ran"
+    folder, marker = run.root / "shipped", tmp_path / "ran"
     shutil.copytree(tiny_bert, folder)
     config = json.loads((folder / "config.json").read_text())
     auto = {"AutoConfig": "trap.OwnConfig", "AutoModel": "trap.OwnModel"}
@@ -239,6 +240,7 @@ def test_the_untrained_encoder_reads_no_more_than_it_can(run: RunDir, tiny_bert:
     shutil.copytree(tiny_bert, folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 512}))
+    run.save_info(replace(run.info(), model_checksums={}))  # made before they were recorded
     config = run.config()
     task = config["task"] | {"allow_truncation": True, "text_part": "article"}
     run.save_config(json.dumps(config | {"task": task, "model": config["model"] | {"source": str(folder)}}))

