@@ -20,6 +20,8 @@ _BEYOND_ROUNDING = 1.5
 _VECTOR_ROUNDINGS = 64
 """So many roundings of the stored number type may come together over the layers of an encoder."""
 _WHOLE = 0.95
+_ALL = 0.999
+"""With less of the squared change than this, blocks that changed were not compared (``layers=last``): none is named."""
 _LOW_RANK = 0.25
 
 Function = Literal["kept", "changed", "unknown"]
@@ -72,13 +74,14 @@ def weight_verdict(table: pd.DataFrame, step: int | None = None) -> WeightVerdic
     rounding = _by_layer(blocks, "control")
     real = {block: one for block, one in changes.items() if one > _BEYOND_ROUNDING * rounding.get(block, 0.0)}
     scores = {block: one for block, one in _scores(weights).items() if block in real}
-    named = _standing_out(scores)
+    seen = _share_seen(weights)
+    named = _standing_out(scores) if seen >= _ALL else None
     moved = _by_layer(rows[rows["measure"] == m.VECTOR_CHANGE])
     limits = _by_layer(rows[rows["measure"] == m.VECTOR_CHANGE], "control")
     beyond = any(one > _VECTOR_ROUNDINGS * limits[layer] for layer, one in moved.items())
     function: Function = ("changed" if beyond else "kept") if moved else "unknown"
     said = (
-        _what_changed(changes, real, scores, named),
+        _what_changed(changes, real, scores, named) if seen >= _ALL else _what_is_seen(changes, seen),
         _inside(weights, tuple(real), named),
         _what_moved(moved, named, function),
     )
@@ -108,6 +111,20 @@ def _scores(weights: pd.DataFrame) -> dict[int, float]:
     sums = sums if vectors.all() else sums[~vectors]
     sizes = ((sums[m.CHANGE_SHARE] / sums["before"]) ** 0.5).groupby(level=0).max()
     return dict(zip(sizes.index.astype(int).tolist(), sizes.tolist(), strict=True))
+
+
+def _share_seen(weights: pd.DataFrame) -> float:
+    """Share of the squared change of the whole encoder that the compared blocks have; 1 where nothing changed."""
+    shares = weights.loc[(weights["label"] != "") & (weights["measure"] == m.CHANGE_SHARE), "value"].dropna()
+    return float(shares.sum()) if len(shares) else 1.0
+
+
+def _what_is_seen(changes: dict[int, float], seen: float) -> str:
+    which = block_name(next(iter(changes))) if len(changes) == 1 else counted(len(changes), "block")
+    return (
+        f"Only {which} was compared, with {seen:.0%} of the squared change of the encoder: probe layers=all to learn "
+        "which block changed."
+    )
 
 
 def _standing_out(scores: dict[int, float]) -> int | None:

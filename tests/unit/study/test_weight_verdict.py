@@ -86,3 +86,12 @@ def test_shares_by_kind() -> None:
     shares = kind_shares(table({"attention.query": [0, 0.3], "attention.key": [0, 0.4], "norms": [0, 0]}), 5)
     assert list(shares.columns) == ["attention", "norms"]
     assert shares.loc[1, "attention"] == pytest.approx(1)
+
+
+def test_no_block_is_named_where_others_that_changed_were_not_compared() -> None:
+    """``layers=last``: the last block is all that is in the table, with a quarter of the change."""
+    whole = table({"mlp.up": [0.1, 0.1, 0.1, 0.1]}, [0.1, 0.1, 0.1, 0.1])
+    found = weight_verdict(whole[whole["layer"] == 3])
+    assert found is not None
+    assert found.named is None
+    assert found.sentences[0].startswith("Only block 3 was compared, with 25% of the squared change of the encoder")
