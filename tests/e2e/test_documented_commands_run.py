@@ -60,8 +60,10 @@ class Command:
         more = {key: value for key, value in SMALL.items() if key not in settings}
         if "trainer" in settings:
             more |= ONE_MACHINE
-        name = variant(f"{key}={value}" for key, value in settings.items())
-        more |= {"trainer.accelerator": "cpu", "variant": name}
+        more["trainer.accelerator"] = "cpu"
+        if not ("-m" in given and any("," in settings[key] for key in settings if "method" in key)):
+            # the name that it has without the settings above; jobs of a sweep over methods need one each
+            more["variant"] = variant(f"{key}={value}" for key, value in settings.items())
         if "--cfg" not in given and given and not any(key.startswith("logger") for key in settings):
             more["logger"] = "none"  # the first command and those that set it up have W&B
         return ["train.py", *given, *(f"{key}={value}" for key, value in more.items())]
