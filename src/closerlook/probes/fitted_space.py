@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import NamedTuple
 
+import numpy as np
+
 from closerlook.probing import DirectProbe, Hints
 from closerlook.representations.reader import SnapshotReader
 from closerlook.results.rows import Place
@@ -19,10 +21,22 @@ class FittedSpace(NamedTuple):
     Attributes:
         probe: It; its distances are computed when they are asked for.
         reported: What the solver warned of so far.
+        X: (n_examples, n_features) the vectors that it was fitted on.
+        y: (n_examples,) their labels.
     """
 
     probe: DirectProbe
     reported: tuple[str, ...]
+    X: np.ndarray
+    y: np.ndarray
+
+
+def fit_vectors(X: np.ndarray, y: np.ndarray, *, min_cluster_size: int, hints: Hints | None) -> FittedSpace:
+    """Fit DirectProbe, in this process alone, and keep what it warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        probe = DirectProbe(min_cluster_size=min_cluster_size, n_jobs=1).fit(X, y, hints)
+    return FittedSpace(probe, tuple(str(w.message) for w in caught), X, y)
 
 
 _last: tuple[object, FittedSpace] | None = None
@@ -43,8 +57,5 @@ def fit_space(reader: SnapshotReader, place: Place, *, min_cluster_size: int, hi
     wanted = reader.root, reader.identity, layer, split, step, min_cluster_size
     if _last is None or _last[0] != wanted:
         X, y = reader.vectors(step or 0, split, layer), reader.labels(split)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            probe = DirectProbe(min_cluster_size=min_cluster_size, n_jobs=1).fit(X, y, hints)
-        _last = wanted, FittedSpace(probe, tuple(str(w.message) for w in caught))
+        _last = wanted, fit_vectors(X, y, min_cluster_size=min_cluster_size, hints=hints)
     return _last[1]

@@ -13,7 +13,7 @@ import numpy as np
 from closerlook import measures as m
 from closerlook.geometry.confidence import mean_interval, shared_minimum_groups
 from closerlook.geometry.contradictions import vector_contradictions
-from closerlook.probes.fitted_space import FIT, FittedSpace, fit_space
+from closerlook.probes.fitted_space import FIT, FittedSpace, fit_space, fit_vectors
 from closerlook.probes.space_probe import Finding, OneSpaceProbe, Scope, Where, where
 from closerlook.probing import DirectProbe, Hints
 from closerlook.representations.reader import SnapshotReader
@@ -75,17 +75,14 @@ def label_distances(
             up to millions of cluster pairs, and the paper defines them for one cluster per label. None: no limit.
         hints: Of another snapshot of the same examples; they save time and change nothing.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        probe = DirectProbe(min_cluster_size=min_cluster_size, n_jobs=1).fit(X, y, hints)
-    return _measured(FittedSpace(probe, tuple(str(w.message) for w in caught)), X, y, max_clusters)
+    return _measured(fit_vectors(X, y, min_cluster_size=min_cluster_size, hints=hints), max_clusters)
 
 
-def _measured(space: FittedSpace, X: np.ndarray, y: np.ndarray, max_clusters: int | None) -> LabelDistances:
+def _measured(space: FittedSpace, max_clusters: int | None) -> LabelDistances:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = from_probe(space.probe, max_clusters)
-    note = vector_contradictions(X, y).note if found.n_contradictions else ""
+    note = vector_contradictions(space.X, space.y).note if found.n_contradictions else ""
     reported = tuple(dict.fromkeys([*space.reported, *(str(w.message) for w in caught)]))
     return replace(found, warnings=found.warnings + reported, contradictions=note)
 
@@ -143,8 +140,7 @@ class DirectProbeAnalysis(OneSpaceProbe):
         for key in keys:
             at = where(reader, key)
             space = fit_space(reader, at.place, min_cluster_size=self.min_cluster_size, hints=hints)
-            X, y = reader.vectors(at.place.step or 0, at.place.split, at.place.layer), reader.labels(at.place.split)
-            found = _measured(space, X, y, self.max_clusters)
+            found = _measured(space, self.max_clusters)
             hints = found.hints
             yield distance_rows(found, at)
 

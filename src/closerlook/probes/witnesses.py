@@ -58,14 +58,10 @@ class WitnessAnalysis(OneSpaceProbe):
         hints: Hints | None = None
         for key in keys:
             at = where(reader, key)
-            probe = fit_space(reader, at.place, min_cluster_size=1, hints=hints).probe
+            probe, _, X, y = fit_space(reader, at.place, min_cluster_size=1, hints=hints)
             hints = probe.hints_
             examples = reader.examples(at.place.split)
-            space = Space(
-                reader.vectors(at.place.step or 0, at.place.split, at.place.layer),
-                reader.labels(at.place.split),
-                examples_digest(examples["example_id"].tolist()),
-            )
+            space = Space(X, y, examples_digest(examples["example_id"].tolist()))
             yield list(self._rows(at, space, probe))
 
     def _rows(self, at: Where, space: Space, probe: DirectProbe) -> Iterator[ResultRow]:
